@@ -1,0 +1,89 @@
+"""Messages: what a model is shown, and where every character of it came from.
+
+A `Message` has a role and parts; a `Text` part is a tuple of `Piece`, each a run of characters
+of one origin. Nothing is ever parsed back out of the joined text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+__all__ = ["ROLES", "Kind", "Message", "Piece", "Role", "Span", "Text"]
+
+Role = Literal["system", "developer", "user", "assistant"]
+"""Who speaks. A closed list: no value can name another."""
+
+ROLES: tuple[Role, ...] = ("system", "developer", "user", "assistant")
+
+Kind = Literal["template", "input"]
+"""What wrote a piece: the template's own literal text, or an input value."""
+
+
+class Piece(NamedTuple):
+    """A run of characters of one origin.
+
+    Attributes:
+        text: the characters.
+        kind: ``"template"`` (literal text) or ``"input"`` (everything else).
+        where: ``file:line`` of a literal; the expression of an input, as ``ticket.body``.
+    """
+
+    text: str
+    kind: Kind
+    where: str
+
+
+class Span(NamedTuple):
+    """Characters ``start`` to ``end`` (exclusive) of a text, and their origin."""
+
+    start: int
+    end: int
+    kind: Kind
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text part of a message.
+
+    >>> part = Text((Piece("Hi ", "template", "a.jinja:1"), Piece("Ann", "input", "name")))
+    >>> part.text, list(part.spans())[1]
+    ('Hi Ann', Span(start=3, end=6, kind='input', where='name'))
+    """
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join([piece[0] for piece in self.pieces])
+
+    def spans(self) -> Iterator[Span]:
+        """The origin of every character, in order, without gaps."""
+        start = 0
+        for text, kind, where in self.pieces:
+            yield Span(start, start + len(text), kind, where)
+            start += len(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    >>> Message.of("user", "Hello").text
+    'Hello'
+    """
+
+    role: Role
+    parts: tuple[Text, ...]
+
+    @classmethod
+    def of(cls, role: Role, text: str, *, where: str = "<message>") -> Message:
+        """A message of one literal text."""
+        return cls(role, (Text((Piece(text, "template", where),)),))
+
+    @property
+    def text(self) -> str:
+        """All text of the message, joined."""
+        return "".join([part.text for part in self.parts])

@@ -1,0 +1,259 @@
+"""OpenAI Chat Completions, and every host that speaks it.
+
+Source: https://platform.openai.com/docs/api-reference/chat
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from promptkit.errors import ConfigError, ProviderError, ServerFailed, nearest
+from promptkit.providers.base import Answer, Delta, HttpCall, HttpReply, ServerEvent, error_for_status
+from promptkit.requests import Completion, Ending, Request, Usage
+from promptkit.secrets import Secret
+
+__all__ = ["Dialect", "OpenAI", "dialects"]
+
+ENDINGS: dict[str, Ending] = {
+    "stop": "complete",
+    "length": "truncated",
+    "content_filter": "filtered",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How one host differs; see ``dialects.toml``."""
+
+    base_url: str
+    output_limit: str
+
+
+@lru_cache(maxsize=1)
+def dialects() -> dict[str, Dialect]:
+    """All known dialects by name."""
+    text = files("promptkit.providers").joinpath("dialects.toml").read_text("utf-8")
+    return {name: Dialect(**values) for name, values in tomllib.loads(text).items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAI:
+    """Chat Completions over HTTP.
+
+    Attributes:
+        model: the model's name at the host.
+        dialect: which host, as ``"openai"``, ``"vllm"``, ``"groq"``; ``"compatible"`` for any other.
+        base_url: where the host answers, up to ``/v1``; by default the dialect's own.
+        api_key: the key, sent as a bearer token.
+
+    Raises `ConfigError` for an unknown dialect or a missing address.
+
+    >>> OpenAI(model="m", dialect="vllm").base_url
+    'http://127.0.0.1:8000/v1'
+    """
+
+    model: str
+    dialect: str = "openai"
+    base_url: str = ""
+    api_key: Secret | None = None
+    _dialect: Dialect = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known = dialects()
+        if self.dialect not in known:
+            hint = nearest(self.dialect, known) or f"known dialects: {', '.join(known)}"
+            raise ConfigError(f"unknown dialect {self.dialect!r}", field="dialect", hint=hint)
+        object.__setattr__(self, "_dialect", known[self.dialect])
+        base_url = (self.base_url or self._dialect.base_url).rstrip("/")
+        if not base_url.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"base_url must begin with http:// or https://, got {base_url!r}",
+                field="base_url",
+                hint='for example base_url = "http://127.0.0.1:8080/v1"',
+            )
+        object.__setattr__(self, "base_url", base_url)
+
+    def build(self, request: Request, *, stream: bool) -> HttpCall:
+        key = self.api_key
+        return HttpCall(
+            url=f"{self.base_url}/chat/completions",
+            body=encode(chat_body(request, self.model, self._dialect.output_limit, stream=stream)),
+            headers={"content-type": "application/json"},
+            secret_headers={"authorization": Secret(f"Bearer {key.reveal()}")} if key else {},
+            secrets=(key,) if key else (),
+        )
+
+    def parse(self, reply: HttpReply) -> Completion:
+        return parse_reply(reply)
+
+    def delta(self, event: ServerEvent) -> Delta | None:
+        return parse_event(event)
+
+
+def chat_body(request: Request, model: str, output_limit: str, *, stream: bool) -> dict[str, Any]:
+    """The JSON body of a chat completion."""
+    messages = [{"role": message.role, "content": message.text} for message in request.messages]
+    body: dict[str, Any] = {"model": model, "messages": messages}
+    parameters = request.parameters
+    for name, value in (
+        ("temperature", parameters.temperature),
+        ("top_p", parameters.top_p),
+        (output_limit, parameters.max_tokens),
+        ("seed", parameters.seed),
+        ("stop", list(parameters.stop) or None),
+    ):
+        if value is not None:
+            body[name] = value
+    if request.schema is not None:
+        schema = {"name": request.schema.name, "schema": request.schema.json}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def encode(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def parse_reply(reply: HttpReply) -> Completion:
+    """The answer in a whole reply."""
+    try:
+        body = json.loads(reply.body)
+    except ValueError:
+        body = None
+    if isinstance(body, list) and body:  # Gemini wraps its errors in a list.
+        body = body[0]
+    if reply.status != 200 or not isinstance(body, dict) or "error" in body:
+        raise _error(reply, body)
+    answer = Answer()
+    for choice in _choices(body):
+        message = choice.get("message") or {}
+        answer.add(_delta(message, choice, body))
+    if answer.text == "" and not _choices(body):
+        raise ServerFailed("the server answered without any choice", status=reply.status, retryable=True)
+    return answer.completion()
+
+
+def parse_event(event: ServerEvent) -> Delta | None:
+    """What one event of a stream adds."""
+    if event.data.strip() == "[DONE]":
+        return None
+    try:
+        body = json.loads(event.data)
+    except ValueError:
+        raise ServerFailed(f"an event of the stream is not JSON: {event.data[:80]!r}", retryable=True) from None
+    if not isinstance(body, dict) or "error" in body or event.event == "error":
+        raise _stream_error(body)
+    choices = _choices(body)
+    if not choices:
+        return Delta(usage=_usage(body.get("usage")), **_names(body))
+    return _delta(choices[0].get("delta") or {}, choices[0], body)
+
+
+def _choices(body: dict[str, Any]) -> list[dict[str, Any]]:
+    choices = body.get("choices")
+    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+
+
+def _delta(message: dict[str, Any], choice: dict[str, Any], body: dict[str, Any]) -> Delta:
+    reason = choice.get("finish_reason")
+    ending = None if reason is None else ENDINGS.get(reason)
+    if reason == "error":
+        raise ServerFailed("the server reported an error in the middle of the answer", retryable=True)
+    if reason is not None and ending is None:
+        raise ServerFailed(f"the server ended the answer for an unknown reason: {reason!r}")
+    refusal = message.get("refusal")
+    if refusal:
+        ending = "refused"
+    text = refusal or _text(message.get("content"))
+    return Delta(text=text, ending=ending, usage=_usage(body.get("usage")), **_names(body))
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, list):  # Mistral sends parts; only its text parts are the answer.
+        return "".join(part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text")
+    return content if isinstance(content, str) else ""
+
+
+def _names(body: dict[str, Any]) -> dict[str, str]:
+    return {key: body[key] for key in ("id", "model") if isinstance(body.get(key), str)}
+
+
+def _usage(usage: Any) -> Usage | None:
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    return Usage(
+        input_tokens=usage.get("prompt_tokens") or 0,
+        output_tokens=usage.get("completion_tokens") or 0,
+        cached_tokens=cached or 0,
+    )
+
+
+def _error(reply: HttpReply, body: Any) -> ProviderError:
+    message, code = _explain(body)
+    if not message:
+        text = reply.body[:200].decode("utf-8", "replace").strip()
+        message = f"the server answered what is no JSON: {text!r}" if text else "the server answered nothing"
+    if 300 <= reply.status < 400:
+        return error_for_status(reply.status, "the server redirects; a key is never sent on to another address")
+    if reply.status == 200:
+        return ServerFailed(message, status=200, code=code, retryable=code is None)
+    return error_for_status(reply.status, message, code=code, retry_after=retry_after(reply.headers))
+
+
+def _stream_error(body: Any) -> ProviderError:
+    message, code = _explain(body)
+    status = body["error"].get("code") if isinstance(body, dict) and isinstance(body.get("error"), dict) else None
+    if isinstance(status, int) and 400 <= status < 600:
+        return error_for_status(status, message or "the server reported an error", code=code)
+    return ServerFailed(message or "the server reported an error in the stream", code=code, retryable=True)
+
+
+def _explain(body: Any) -> tuple[str, str | None]:
+    """The message and code of an error body, in all the shapes hosts use."""
+    if not isinstance(body, dict):
+        return "", None
+    error = body.get("error", body)
+    if isinstance(error, str):
+        return error, None
+    if not isinstance(error, dict):
+        return "", None
+    message = error.get("message") or error.get("detail") or ""
+    code = error.get("code") if isinstance(error.get("code"), str) else error.get("type")
+    return str(message), code if isinstance(code, str) else None
+
+
+def retry_after(headers: Any) -> float | None:
+    """Seconds to wait, as the server asks; ``None`` for none or nonsense.
+
+    Sources: RFC 9110 section 10.2.3 (seconds or a date); Azure's ``retry-after-ms``.
+    """
+    import email.utils
+    import math
+    import time
+
+    text, scale = headers.get("retry-after-ms"), 1000.0
+    if text is None:
+        text, scale = headers.get("retry-after"), 1.0
+    if text is None:
+        return None
+    try:
+        seconds = float(text) / scale
+    except ValueError:
+        try:
+            now = email.utils.parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - now
+        except ValueError:
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) and seconds > -86400 else None

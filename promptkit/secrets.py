@@ -1,0 +1,60 @@
+"""Keys: held so that they cannot be shown by accident, and taken out of whatever a server echoes."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+__all__ = ["REDACTED", "Secret", "redact"]
+
+REDACTED = "[redacted]"
+
+
+class Secret:
+    """A text that neither prints nor pickles; ``reveal()`` is the one way to it.
+
+    >>> Secret("sk-123"), f"{Secret('sk-123')}"
+    (Secret('[redacted]'), '[redacted]')
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __str__(self) -> str:
+        return REDACTED
+
+    def __repr__(self) -> str:
+        return f"Secret({REDACTED!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Secret cannot be pickled; read it again from the environment")
+
+
+def redact(text: str, secrets: Iterable[Secret]) -> str:
+    """``text`` without the secrets, plain, in JSON, URL-quoted or in base64.
+
+    >>> redact("bad key sk-123", [Secret("sk-123")])
+    'bad key [redacted]'
+    """
+    for secret in secrets:
+        value = secret.reveal()
+        if not value:
+            continue
+        encoded = base64.b64encode(value.encode()).decode().rstrip("=")
+        for form in (value, value.replace("\\", "\\\\").replace('"', '\\"'), quote(value, safe=""), encoded):
+            if form in text:
+                text = text.replace(form, REDACTED)
+    return text

@@ -1,0 +1,1 @@
+"""Jinja for prompts: front matter, message tags, one sandboxed environment."""

@@ -1,0 +1,322 @@
+"""Message tags: ``{% system %} {% developer %} {% user %} {% assistant %}``.
+
+A template compiles to a stream of events, not to text: literal text as ``(text, "template", where)``
+constants, values as `Piece` objects made by `data`, and role marks, which are objects created when
+this module is loaded. No text can equal a mark, so no value can open, close or change a message.
+`assemble` turns the stream into messages.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jinja2
+from jinja2 import compiler, ext, lexer, nodes
+
+from promptkit.errors import InputError, TemplateError
+from promptkit.messages import ROLES, Message, Piece, Role, Text
+
+__all__ = ["CodeGenerator", "Fragment", "MessageTags", "assemble", "concat", "data"]
+
+PRINTABLE = (str, int, float, bool, decimal.Decimal, datetime.date, datetime.datetime, datetime.time)
+
+
+class Begin:
+    """The begin of a message, with the place of its tag. Data cannot hold one."""
+
+    __slots__ = ("role", "where")
+
+    def __init__(self, role: Role, where: str) -> None:
+        self.role = role
+        self.where = where
+
+
+class End:
+    """The end of a message."""
+
+
+END = End()
+END_NAME = "end"
+
+
+class Fragment(str):
+    """Text captured by a macro, a set block or ``super()``, with its events kept."""
+
+    __slots__ = ("_events",)
+    _events: tuple[Any, ...]
+
+
+def concat(events: Iterable[Any]) -> Fragment:
+    """Jinja's ``concat``: joins what was captured, keeping every event's origin."""
+    kept = tuple(_flat(events))
+    fragment = Fragment("".join([event[0] for event in kept if isinstance(event, tuple)]))
+    fragment._events = kept
+    return fragment
+
+
+def _flat(events: Iterable[Any]) -> Iterator[Any]:
+    for event in events:
+        if isinstance(event, Fragment):
+            yield from event._events
+        elif isinstance(event, str):
+            # Plain text in the stream is the result of a filter block or a call: never a literal.
+            yield Piece(event, "input", "filter")
+        else:
+            yield event
+
+
+def data(value: Any, where: str) -> Any:
+    """One printed value as an event. Anything but text, a number, a truth value or a date is refused."""
+    kind = type(value)
+    if kind is str:
+        return Piece(value, "input", where)
+    if kind is Fragment:
+        return value
+    if isinstance(value, jinja2.Undefined):
+        str(value)
+    if kind in PRINTABLE:
+        return Piece(str(value), "input", where)
+    raise InputError(_unprintable(value, where), field=where)
+
+
+def _unprintable(value: Any, where: str) -> str:
+    if value is None:
+        return f"{{{{ {where} }}}} is None and would print as the word 'None'; use `{{% if {where} %}}` or `| default(...)`"
+    if isinstance(value, (dict, list, tuple)):
+        kind = "a mapping" if isinstance(value, dict) else "a list"
+        return f"{{{{ {where} }}}} is {kind}; say how to print it, as `{{{{ {where} | json }}}}`, or loop over it"
+    return f"{{{{ {where} }}}} is a {type(value).__name__} and cannot be printed"
+
+
+class MessageTags(ext.Extension):
+    """Parses the message tags, and dedents what stands inside them."""
+
+    tags = set(ROLES)
+
+    def parse(self, parser: Any) -> list[nodes.Node]:
+        token = next(parser.stream)
+        body = parser.parse_statements((f"name:end{token.value}",), drop_needle=True)
+        begin = nodes.Output([self.attr(token.value, token.lineno)], lineno=token.lineno)
+        end = nodes.Output([self.attr(END_NAME, token.lineno)], lineno=token.lineno)
+        return [begin, *body, end]
+
+    def filter_stream(self, stream: lexer.TokenStream) -> Iterable[lexer.Token]:
+        tokens = list(stream)
+        begin: int | None = None
+        for index, token in enumerate(tokens[:-1]):
+            if token.type != lexer.TOKEN_BLOCK_BEGIN:
+                continue
+            tag = tokens[index + 1].value
+            if tag in self.tags:
+                begin = index
+            elif begin is not None and tag.startswith("end") and tag[3:] in self.tags:
+                _dedent(tokens, begin, index)
+                begin = None
+        return tokens
+
+
+def _dedent(tokens: list[lexer.Token], begin: int, end: int) -> None:
+    """Take the common indentation off the literal lines between two tokens, in place."""
+    starts: list[tuple[int, int]] = []  # (token, offset in its value) of every literal line
+    for index in range(begin + 1, end):
+        token, before = tokens[index], tokens[index - 1]
+        if token.type != lexer.TOKEN_DATA:
+            continue
+        eaten = before.type == lexer.TOKEN_BLOCK_END and before.value.endswith("\n")
+        if eaten or token.lineno > before.lineno + before.value.count("\n"):
+            starts.append((index, 0))  # a tag or a comment took the newline before it
+        offset = token.value.find("\n")
+        while offset >= 0:
+            starts.append((index, offset + 1))
+            offset = token.value.find("\n", offset + 1)
+    indents = []
+    for index, offset in starts:
+        line = tokens[index].value[offset:].split("\n", 1)[0]
+        text = line.lstrip(" \t")
+        # White space alone counts only where a value follows it on the same line.
+        value_follows = (
+            offset + len(line) == len(tokens[index].value)
+            and tokens[index + 1].type == lexer.TOKEN_VARIABLE_BEGIN
+        )
+        if text or value_follows:
+            indents.append(len(line) - len(text))
+    width = min(indents, default=0)
+    for index, offset in reversed(starts if width else []):
+        token = tokens[index]
+        line = token.value[offset:].split("\n", 1)[0]
+        cut = min(width, len(line) - len(line.lstrip(" \t")))
+        value = token.value[:offset] + token.value[offset + cut :]
+        tokens[index] = lexer.Token(token.lineno, token.type, value)
+
+
+class CodeGenerator(compiler.CodeGenerator):
+    """Compiles outputs to events instead of text."""
+
+    def visit_Template(self, node: nodes.Template, frame: compiler.Frame | None = None) -> None:
+        check_structure(node, self.name, self.filename)
+        super().visit_Template(node, frame)
+
+    def visit_Output(self, node: nodes.Output, frame: compiler.Frame) -> None:
+        if frame.require_output_check:
+            if self.has_known_extends:
+                return
+            self.writeline("if parent_template is None:")
+            self.indent()
+        for child in node.nodes:
+            self._event(child, frame)
+        if frame.require_output_check:
+            self.outdent()
+
+    def _event(self, child: nodes.Expr, frame: compiler.Frame) -> None:
+        begin, end = ("yield ", "") if frame.buffer is None else (f"{frame.buffer}.append(", ")")
+        where = f"{self.filename or self.name}:{child.lineno}"
+        self.writeline(begin, child)
+        if isinstance(child, nodes.TemplateData):
+            self.write(repr((child.data, "template", where)))
+        elif isinstance(child, nodes.Const) and isinstance(child.value, str):
+            self.write(repr((child.value, "template", where)))
+        elif isinstance(child, nodes.ExtensionAttribute):
+            self.write("environment.end" if child.name == END_NAME else f"environment.begin({child.name!r}, {where!r})")
+        else:
+            self.write("environment.data(")
+            self.visit(child, frame)
+            self.write(f", {expression(child)!r})")
+        self.write(end)
+
+
+def expression(node: nodes.Node) -> str:
+    """A printed expression as its author would name it: ``ticket.body`` for ``{{ ticket.body | trim }}``."""
+    if isinstance(node, nodes.Name):
+        return node.name
+    if isinstance(node, nodes.Getattr):
+        return f"{expression(node.node)}.{node.attr}"
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
+        return f"{expression(node.node)}[{node.arg.value!r}]"
+    for child in node.iter_child_nodes():
+        return expression(child)
+    return "expression"
+
+
+def check_structure(tree: nodes.Template, name: str | None, file: str | None) -> None:
+    """Refuse message tags where they cannot be, and text where it would be lost.
+
+    Raises `jinja2.TemplateSyntaxError` with the line.
+    """
+    has_messages = any(_is_mark(child) for child in tree.find_all(nodes.Output))
+    _check(tree, has_messages, None, None, name, file)
+
+
+CAPTURES: dict[type[nodes.Node], str] = {
+    nodes.Macro: "a macro",
+    nodes.CallBlock: "a call block",
+    nodes.FilterBlock: "a filter block",
+    nodes.AssignBlock: "a set block",
+}
+
+
+def _is_mark(node: nodes.Node) -> bool:
+    return isinstance(node, nodes.Output) and isinstance(node.nodes[0], nodes.ExtensionAttribute)
+
+
+def _check(
+    node: nodes.Node,
+    has_messages: bool,
+    inside: str | None,
+    capture: str | None,
+    name: str | None,
+    file: str | None,
+) -> None:
+    capture = CAPTURES.get(type(node), capture)
+    for child in node.iter_child_nodes():
+        if not isinstance(child, nodes.Output):
+            _check(child, has_messages, inside, capture, name, file)
+            continue
+        if not _is_mark(child):
+            if has_messages and inside is None and capture is None:
+                _refuse_text(child, name, file)
+            continue
+        mark: Any = child.nodes[0]
+        if mark.name == END_NAME:
+            inside = None
+            continue
+        if inside or capture:
+            place = capture or f"the {inside!r} message"
+            raise jinja2.TemplateSyntaxError(f"a {mark.name!r} message cannot stand inside {place}", child.lineno, name, file)
+        inside = mark.name
+
+
+def _refuse_text(output: nodes.Output, name: str | None, file: str | None) -> None:
+    for child in output.nodes:
+        if isinstance(child, nodes.TemplateData) and not child.data.strip():
+            continue
+        text = child.data.strip() if isinstance(child, nodes.TemplateData) else f"{{{{ {expression(child)} }}}}"
+        line = child.lineno
+        if isinstance(child, nodes.TemplateData):
+            line += child.data[: len(child.data) - len(child.data.lstrip())].count("\n")
+        raise jinja2.TemplateSyntaxError(f"text outside the messages would be lost: {text[:40]!r}", line, name, file)
+
+
+def assemble(events: Iterable[Any], file: str) -> tuple[Message, ...]:
+    """Messages from a template's events.
+
+    A template without any message tag is one user message. Literal white space at the edges of a
+    message is dropped; values are kept to the byte.
+
+    Raises `TemplateError` for text outside the messages, a message inside another, an empty message
+    or none at all.
+    """
+    messages: list[Message] = []
+    pieces: list[Piece] = []
+    outside: list[Piece] = []
+    begin: Begin | None = None
+    for event in _flat(events):
+        kind = type(event)
+        if kind is tuple or kind is Piece:
+            pieces.append(event)
+        elif kind is Begin:
+            if begin is not None:
+                raise _misplaced(f"a {event.role!r} message inside the one of {begin.where}", event.where)
+            outside, pieces, begin = outside + pieces, [], event
+        else:
+            assert begin is not None, "the parser pairs every begin with an end"
+            messages.append(_message(begin.role, pieces, begin.where))
+            pieces, begin = [], None
+    if not messages:
+        return (_message("user", pieces, file),)
+    for text, _, where in outside + pieces:
+        if text.strip():
+            raise _misplaced(f"text outside the messages would be lost: {text.strip()[:40]!r}", where)
+    return tuple(messages)
+
+
+def _message(role: Role, pieces: list[Piece], where: str) -> Message:
+    trimmed = _trim(pieces)
+    if not any(piece[0] for piece in trimmed):
+        raise _misplaced(f"the {role!r} message is empty for these inputs", where)
+    return Message(role, (Text(tuple(map(Piece._make, trimmed))),))
+
+
+def _trim(pieces: list[Piece]) -> list[Piece]:
+    """Drop literal white space at both edges, up to the first value."""
+    begin, end = 0, len(pieces)
+    while begin < end and pieces[begin][1] == "template":
+        text, kind, where = pieces[begin]
+        if stripped := text.lstrip():
+            pieces[begin] = Piece(stripped, kind, where)
+            break
+        begin += 1
+    while begin < end and pieces[end - 1][1] == "template":
+        text, kind, where = pieces[end - 1]
+        if stripped := text.rstrip():
+            pieces[end - 1] = Piece(stripped, kind, where)
+            break
+        end -= 1
+    return pieces[begin:end]
+
+
+def _misplaced(message: str, where: str) -> TemplateError:
+    file, _, line = where.rpartition(":")
+    return TemplateError(message, file=file, line=int(line)) if line.isdigit() else TemplateError(message, file=where)

@@ -1,0 +1,244 @@
+"""The one Jinja environment: sandboxed, strict, and reading templates from a search path."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2 import nodes, runtime, sandbox
+
+from promptkit.errors import TemplateError, TemplateNotFound, nearest
+from promptkit.templating import blocks, source
+
+__all__ = [
+    "SUFFIX",
+    "Environment",
+    "Loader",
+    "display",
+    "environment",
+    "read_text",
+    "search_path",
+    "shipped_templates",
+    "syntax_errors",
+]
+
+SUFFIX = ".jinja"
+MAX_BYTES = 1024 * 1024
+
+# What a template may reach besides the data itself. Everything else, named or not, is refused:
+# a deny-list has to be complete, an allow-list only has to be useful.
+ATTRIBUTES: dict[type, frozenset[str]] = {
+    dict: frozenset({"get", "items", "keys", "values"}),
+    list: frozenset({"count", "index"}),
+    str: frozenset(
+        "capitalize count endswith find isalnum isalpha isascii isdecimal isdigit islower isnumeric isspace istitle"
+        " isupper join lower lstrip partition removeprefix removesuffix replace rfind rpartition rsplit rstrip split"
+        " splitlines startswith strip swapcase title upper".split()
+    ),
+    datetime.date: frozenset("day isocalendar isoformat isoweekday month strftime weekday year".split()),
+    datetime.datetime: frozenset(
+        "date day hour isocalendar isoformat isoweekday microsecond minute month second strftime time timestamp tzinfo"
+        " weekday year".split()
+    ),
+    datetime.time: frozenset("hour isoformat microsecond minute second strftime tzinfo".split()),
+    decimal.Decimal: frozenset(),
+    int: frozenset(),
+    float: frozenset(),
+    bool: frozenset(),
+    type(None): frozenset(),
+    runtime.LoopContext: frozenset(
+        "changed cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0".split()
+    ),
+    runtime.Macro: frozenset("arguments caller catch_kwargs catch_varargs name".split()),
+    runtime.BlockReference: frozenset({"super"}),
+    jinja2.utils.Cycler: frozenset({"current", "next", "reset"}),
+}
+ATTRIBUTES[blocks.Fragment] = ATTRIBUTES[str]
+
+
+class Environment(sandbox.ImmutableSandboxedEnvironment):
+    """Jinja for prompts: plain data in, marked events out."""
+
+    code_generator_class = blocks.CodeGenerator
+    concat = staticmethod(blocks.concat)  # type: ignore[assignment]
+    data = staticmethod(blocks.data)
+    begin = blocks.Begin
+    end = blocks.END
+
+    def __init__(self, loader: jinja2.BaseLoader | None = None) -> None:
+        super().__init__(
+            loader=loader,
+            extensions=[blocks.MessageTags],
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            cache_size=-1,
+            # The optimiser runs constant expressions while compiling, even in branches that never run.
+            optimized=False,
+        )
+        self.globals.pop("lipsum")
+        self.filters["json"] = _json
+        self.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": False}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        # A mapping's key wins over its methods, so `ticket.items` is the data. It is also the fast path:
+        # stock Jinja tries getattr first and pays for an AttributeError at every `x.key`.
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        if attribute in ATTRIBUTES.get(type(obj), ()):
+            return getattr(obj, attribute)
+        if isinstance(obj, (jinja2.utils.Namespace, runtime.TemplateReference)) or _is_module(obj):
+            return super().getattr(obj, attribute)
+        return self.undefined(obj=obj, name=attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        try:
+            return obj[argument]
+        except (TypeError, LookupError):
+            return self.undefined(obj=obj, name=argument)
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        return not isinstance(obj, type) or obj in (dict, jinja2.utils.Cycler, jinja2.utils.Joiner, jinja2.utils.Namespace)
+
+    def tree(self, text: str, *, name: str, file: str) -> nodes.Template:
+        """The syntax tree of a template's text (front matter included).
+
+        Raises `TemplateError` with file and line.
+        """
+        with syntax_errors(file):
+            return self.parse(source.body_of(text, file=file), name, file)
+
+    def build(self, tree: nodes.Template, *, name: str, file: str) -> jinja2.Template:
+        """Compile a syntax tree.
+
+        Raises `TemplateError` with file and line.
+        """
+        with syntax_errors(file):
+            code = self.compile(tree, name, file)
+        return jinja2.Template.from_code(self, code, self.make_globals(None))
+
+
+@contextmanager
+def syntax_errors(file: str) -> Iterator[None]:
+    """Turn what Jinja's parser and compiler raise into `TemplateError`."""
+    try:
+        yield
+    except jinja2.TemplateSyntaxError as error:
+        message, _, advice = str(error.message).partition(". ")
+        raise TemplateError(message, file=error.filename or file, line=error.lineno, hint=advice or None) from None
+    except (RecursionError, MemoryError, SyntaxError, OverflowError) as error:
+        raise TemplateError(f"too deep or too large to compile ({type(error).__name__})", file=file) from None
+
+
+def _is_module(obj: Any) -> bool:
+    return type(obj).__name__ == "TemplateModule" and type(obj).__module__ == "jinja2.environment"
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """``value`` as JSON text, unescaped: a prompt is not HTML."""
+    import json
+
+    if isinstance(value, jinja2.Undefined):
+        str(value)
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+
+
+class Loader(jinja2.BaseLoader):
+    """Reads templates from folders, in order, and never from outside them."""
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self.roots = tuple(Path(root).resolve() for root in roots)
+
+    def find(self, name: str) -> Path:
+        """The file of template ``name`` (with or without suffix).
+
+        Raises `TemplateNotFound`, naming the search path and the nearest name.
+        """
+        wanted = name if Path(name).suffix else name + SUFFIX
+        parts = wanted.split("/")
+        if not wanted.isprintable() or "\\" in wanted or ":" in wanted or any(p in ("", ".", "..") for p in parts):
+            raise TemplateNotFound(
+                f"{name!r} is not a template name", hint="use names like 'support_reply' or 'partials/tone'"
+            )
+        for root in self.roots:
+            path = root / wanted
+            # A link may point anywhere; only what resolves to inside the folder is of the folder.
+            if path.is_file() and path.resolve().is_relative_to(root):
+                return path
+        searched = ", ".join(str(root) for root in self.roots) or "no folder"
+        raise TemplateNotFound(f"no template {name!r} in {searched}", hint=nearest(name, self.names()))
+
+    def names(self) -> list[str]:
+        """Every template on the path, without suffix, sorted."""
+        found = {
+            path.relative_to(root).with_suffix("").as_posix()
+            for root in self.roots
+            if root.is_dir()
+            for path in root.rglob(f"*{SUFFIX}")
+        }
+        return sorted(found)
+
+    def read(self, name: str) -> tuple[Path, str]:
+        path = self.find(name)
+        return path, read_text(path)
+
+    def get_source(self, environment: Any, template: str) -> tuple[str, str, Callable[[], bool]]:
+        try:
+            path, text = self.read(template)
+        except TemplateNotFound as error:
+            raise jinja2.TemplateNotFound(template, error.message) from error
+        stamp = path.stat().st_mtime_ns
+        return source.body_of(text, file=display(path)), display(path), lambda: path.stat().st_mtime_ns == stamp
+
+    def list_templates(self) -> list[str]:
+        return self.names()
+
+
+def read_text(path: Path) -> str:
+    """A template file's text.
+
+    Raises `TemplateError` for a file that is too large or not UTF-8.
+    """
+    raw = path.read_bytes()
+    if len(raw) > MAX_BYTES:
+        raise TemplateError(f"larger than {MAX_BYTES // 1024} KiB", file=display(path))
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise TemplateError("not UTF-8", file=display(path), line=line, hint="save it as UTF-8") from None
+
+
+def display(path: Path) -> str:
+    """``path`` as a person would write it: relative where it lies below the working folder."""
+    try:
+        return path.relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def search_path() -> tuple[Path, ...]:
+    """Where templates are looked for: ``templates/`` of the working folder, then those shipped here."""
+    shipped = shipped_templates()
+    return (Path.cwd() / "templates", shipped / "starters", shipped)
+
+
+def shipped_templates() -> Path:
+    """The folder of the templates that come with promptkit."""
+    package = Path(__file__).resolve().parent.parent
+    # In a wheel they lie inside the package; in a checkout (also an editable install) beside it.
+    inside = package / "templates"
+    return inside if inside.is_dir() else package.parent / "templates"
+
+
+@lru_cache(maxsize=64)
+def environment(roots: tuple[Path, ...]) -> Environment:
+    """The environment of a search path; one per path, so that a template is compiled once."""
+    return Environment(Loader(roots))

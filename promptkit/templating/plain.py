@@ -1,0 +1,90 @@
+"""Values for a template: plain data only, so that nothing alive can be reached from inside one."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import sys
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from promptkit.errors import InputError
+
+__all__ = ["Hidden", "plain"]
+
+AS_IS = (int, float, bool, type(None), decimal.Decimal, datetime.date, datetime.datetime, datetime.time)
+MAX_DEPTH = 100
+
+
+class Hidden:
+    """Stands for a secret: it can be passed, but neither printed nor read."""
+
+    __slots__ = ()
+
+
+def plain(value: Any, path: str, depth: int = 0) -> Any:
+    """``value`` as dict, list, str, number, bool, None or date.
+
+    Raises `InputError` with the field's path for a text that is no valid Unicode, a mapping whose keys
+    are not texts, or an object that is not data.
+
+    >>> plain({"tags": ("a", "b")}, "ticket")
+    {'tags': ['a', 'b']}
+    """
+    kind = type(value)
+    if kind is str:
+        return _text(value, path)
+    if kind in AS_IS:
+        return value
+    if depth > MAX_DEPTH:
+        raise InputError(f"{path} is nested deeper than {MAX_DEPTH} levels, or holds itself", field=path)
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise InputError(f"{path} has the key {key!r}; keys must be texts", field=path)
+        return {_text(str(key), path): plain(item, f"{path}.{key}", depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+    if isinstance(value, (set, frozenset)):
+        # Sets have no order of their own, and the same inputs must give the same bytes.
+        return plain(sorted(value, key=str), path, depth + 1)
+    return _from_object(value, path, depth)
+
+
+def _from_object(value: Any, path: str, depth: int) -> Any:
+    if isinstance(value, enum.Enum):
+        return plain(value.value, path, depth + 1)
+    if isinstance(value, str):
+        return _text(str.__str__(value), path)
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+        return plain(fields, path, depth + 1)
+    # No pydantic object can exist before pydantic is imported, so asking for it costs nothing.
+    if pydantic := sys.modules.get("pydantic"):
+        if isinstance(value, pydantic.BaseModel):
+            return plain(value.model_dump(), path, depth + 1)
+        if isinstance(value, (pydantic.SecretStr, pydantic.SecretBytes)):
+            return Hidden()
+        if isinstance(value, (pydantic.networks.AnyUrl, pydantic.networks._BaseMultiHostUrl)):
+            return str(value)
+    raise InputError(
+        f"{path} is a {type(value).__name__}; a template takes plain data only", field=path, hint="pass a text"
+    )
+
+
+def _text(value: str, path: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"{path} holds a lone surrogate at character {error.start}; it is no valid Unicode and cannot be sent",
+                field=path,
+                hint="read the text with the right encoding, or with errors='replace'",
+            ) from None
+    return value

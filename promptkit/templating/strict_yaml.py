@@ -1,0 +1,143 @@
+"""A strict subset of YAML: mappings, lists and texts, each with its place in the file.
+
+No aliases, anchors, tags, duplicate keys or several documents; every scalar stays text until a
+declared type converts it, so ``no``, ``1.20`` and ``12:30`` are what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from promptkit.errors import TemplateError
+
+__all__ = ["List", "Mapping", "Node", "Scalar", "parse"]
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a node begins; lines and columns from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def error(self, message: str, *, field: str | None = None, hint: str | None = None) -> TemplateError:
+        return TemplateError(
+            message, file=self.file, line=self.line, column=self.column, field=field, hint=hint
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar(Place):
+    text: str
+    quoted: bool
+
+    def plain(self) -> str | None:
+        """The text; ``None`` for an unquoted ``null``, ``~`` or nothing at all."""
+        return None if not self.quoted and self.text in ("", "~", "null") else self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class List(Place):
+    items: tuple[Node, ...]
+
+    def plain(self) -> list[Any]:
+        return [item.plain() for item in self.items]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping(Place):
+    items: dict[str, Node]
+    keys: dict[str, Place] = field(repr=False)
+
+    def plain(self) -> dict[str, Any]:
+        return {key: value.plain() for key, value in self.items.items()}
+
+
+Node = Scalar | List | Mapping
+
+
+def parse(text: str, *, file: str, first_line: int = 1) -> Mapping:
+    """Read ``text``, which begins at ``first_line`` of ``file``, as one mapping.
+
+    Raises `TemplateError` with file, line and column for anything outside the subset.
+
+    >>> parse("a: no\\nb: [1, x]", file="demo").plain()
+    {'a': 'no', 'b': ['1', 'x']}
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise TemplateError(f"longer than {MAX_BYTES // 1024} KiB", file=file, line=first_line)
+    reader = _Reader(file, first_line)
+    # The parser in C is several times faster, but not every build of PyYAML has it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        return reader.document(yaml.parse(text, Loader=loader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = reader.place(mark) if mark else Place(file=file, line=first_line, column=1)
+        raise place.error(f"not valid YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise TemplateError(f"not valid YAML: {error}", file=file, line=first_line) from None
+
+
+class _Reader:
+    def __init__(self, file: str, first_line: int) -> None:
+        self.file = file
+        self.first_line = first_line
+
+    def place(self, mark: Any) -> Place:
+        return Place(file=self.file, line=mark.line + self.first_line, column=mark.column + 1)
+
+    def document(self, events: Iterator[Any]) -> Mapping:
+        root: Node | None = None
+        for event in events:
+            if isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentEndEvent)):
+                continue
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    raise self.place(event.start_mark).error("a second document; only one is read")
+                continue
+            root = self.node(event, events, depth=0)
+        if root is None or (isinstance(root, Scalar) and root.plain() is None):
+            return Mapping(file=self.file, line=self.first_line, column=1, items={}, keys={})
+        if not isinstance(root, Mapping):
+            raise root.error("expected 'name: value' lines")
+        return root
+
+    def node(self, event: Any, events: Iterator[Any], depth: int) -> Node:
+        place = self.place(event.start_mark)
+        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+            raise place.error("anchors and aliases (& and *) are not supported", hint="quote the text")
+        if event.tag is not None:
+            raise place.error(f"tags are not supported: {event.tag}", hint="quote the text")
+        if depth > MAX_DEPTH:
+            raise place.error(f"nested deeper than {MAX_DEPTH} levels")
+        at = {"file": place.file, "line": place.line, "column": place.column}
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(**at, text=event.value, quoted=event.style is not None)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(item := next(events), yaml.SequenceEndEvent):
+                items.append(self.node(item, events, depth + 1))
+            return List(**at, items=tuple(items))
+        return self.mapping(at, events, depth)
+
+    def mapping(self, at: dict[str, Any], events: Iterator[Any], depth: int) -> Mapping:
+        items: dict[str, Node] = {}
+        keys: dict[str, Place] = {}
+        while not isinstance(event := next(events), yaml.MappingEndEvent):
+            key = self.node(event, events, depth + 1)
+            if not isinstance(key, Scalar):
+                raise key.error("a key must be a plain text", hint="quote a text that begins with { or [")
+            if key.text in items:
+                raise key.error(f"key {key.text!r} stands twice (first in line {keys[key.text].line})")
+            keys[key.text] = key
+            items[key.text] = self.node(next(events), events, depth + 1)
+        return Mapping(**at, items=items, keys=keys)

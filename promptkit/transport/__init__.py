@@ -1,0 +1,1 @@
+"""Transports: the one place that does I/O. A call's URL scheme chooses which of them carries it."""
