@@ -61,13 +61,23 @@ class ServerEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """What one event adds to an answer; everything is optional."""
+    """What one event adds to an answer; everything is optional.
+
+    Attributes:
+        text: more of the answer.
+        ending: how the answer ended.
+        usage: tokens.
+        model: the model's name as the provider reports it.
+        id: the provider's id of the answer.
+        last: nothing follows; the server may keep the connection open all the same.
+    """
 
     text: str = ""
     ending: Ending | None = None
     usage: Usage | None = None
     model: str = ""
     id: str = ""
+    last: bool = False
 
 
 @runtime_checkable

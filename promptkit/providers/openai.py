@@ -146,7 +146,7 @@ def parse_reply(reply: HttpReply) -> Completion:
 def parse_event(event: ServerEvent) -> Delta | None:
     """What one event of a stream adds."""
     if event.data.strip() == "[DONE]":
-        return None
+        return Delta(last=True)
     try:
         body = json.loads(event.data)
     except ValueError:
