@@ -42,6 +42,8 @@ class Local:
         options = urlencode({"context": self.context, "threads": self.threads})
         body = chat_body(request, self.model, "max_tokens", stream=stream)
         body["cache_prompt"] = self.prompt_cache
+        # A sign of life after every batch of the prompt, and with it a moment to stop at.
+        body["return_progress"] = True
         return HttpCall(url=f"llama:{quote(self.model)}?{options}", body=encode(body))
 
     def parse(self, reply: HttpReply) -> Completion:

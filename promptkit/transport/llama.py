@@ -15,13 +15,14 @@ import secrets
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from promptkit.errors import MissingExtra, ModelNotFound, ServerFailed, TimedOut
+from promptkit.errors import MissingExtra, ModelNotFound, ServerFailed
 from promptkit.local_models import locate
 from promptkit.providers.base import HttpCall
 from promptkit.transport.base import Reply, Timeout
@@ -40,11 +41,14 @@ class Llama:
     def __init__(self) -> None:
         self._servers: dict[str, Any] = {}
         self._loading = threading.Lock()
+        self._running: set[_Generation] = set()
+        # Also at exit: a thread of llama.cpp that calls back into an interpreter that has ended aborts the process.
+        self._end = weakref.finalize(self, _shut_down, self._servers, self._running)
 
     @asynccontextmanager
     async def open(self, call: HttpCall, timeout: Timeout) -> AsyncIterator[Reply]:
         server = await asyncio.to_thread(self._server, call.url)
-        generation = _Generation(server, call.body, asyncio.get_running_loop())
+        generation = _Generation(server, call.body, asyncio.get_running_loop(), self._running)
         generation.start()
         try:
             first = await generation.next()
@@ -59,8 +63,7 @@ class Llama:
 
     async def aclose(self) -> None:
         # Freeing a model waits for its threads, so not in the event loop.
-        servers, self._servers = list(self._servers.values()), {}
-        await asyncio.to_thread(servers.clear)
+        await asyncio.to_thread(_shut_down, self._servers, self._running)
 
     def _server(self, url: str) -> Any:
         with self._loading:
@@ -69,6 +72,13 @@ class Llama:
                 options = {key: int(value) for key, value in parse_qsl(query)}
                 self._servers[url] = _load(unquote(name), **options)
             return self._servers[url]
+
+
+def _shut_down(servers: dict[str, Any], running: set[_Generation]) -> None:
+    for generation in list(running):
+        generation.stop()
+        generation.thread.join()
+    servers.clear()
 
 
 def _load(name: str, *, context: int, threads: int) -> Any:
@@ -97,6 +107,8 @@ def _parameters(xllamacpp: Any, path: Path, context: int, threads: int) -> Any:
     parameters.n_parallel = 1
     parameters.cpuparams.n_threads = threads or os.cpu_count() or 1
     parameters.warmup = False
+    # A prompt is read in batches of this many tokens; between two it can be told to stop.
+    parameters.n_batch = parameters.n_ubatch = 512
     # The library also opens a port on the loopback interface. Nobody else is to use the model through it.
     parameters.port = 0
     parameters.api_keys = [secrets.token_urlsafe(32)]
@@ -151,18 +163,24 @@ def _log_to_python(xllamacpp: Any) -> None:
 class _Generation:
     """One running answer: a thread in llama.cpp, its chunks handed to the event loop."""
 
-    def __init__(self, server: Any, body: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, server: Any, body: bytes, loop: asyncio.AbstractEventLoop, running: set[_Generation]
+    ) -> None:
         self._server = server
         self._body = body
         self._loop = loop
+        self._running = running
         self._chunks: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
         self._stopped = threading.Event()
+        # A thread of its own, so that Ctrl-C reaches the main thread while llama.cpp is at work.
+        self.thread = threading.Thread(target=self._generate, name="promptkit-llama", daemon=True)
 
     def start(self) -> None:
-        # A daemon: llama.cpp cannot be interrupted while it reads a prompt, and Ctrl-C must not wait for it.
-        threading.Thread(target=self._generate, name="promptkit-llama", daemon=True).start()
+        self._running.add(self)
+        self.thread.start()
 
     def stop(self) -> None:
+        """Ask llama.cpp to stop; it does at its next chunk."""
         self._stopped.set()
 
     async def next(self) -> bytes | None:
@@ -184,7 +202,9 @@ class _Generation:
             self._put(json.dumps({"error": {"code": 400, "message": str(error)}}).encode())
         except Exception as error:
             self._put(ServerFailed(f"llama.cpp failed: {error}"))
-        self._put(None)
+        finally:
+            self._running.discard(self)
+            self._put(None)
 
     def _receive(self, chunk: bytes) -> bool:
         """Called by llama.cpp for every chunk; the answer tells it whether to stop."""

@@ -1,0 +1,5 @@
+"""``python -m promptkit``."""
+
+from promptkit.cli import main
+
+main()

@@ -1,0 +1,33 @@
+"""``promptkit new``: begin a prompt from a starter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptkit.errors import DefinitionError
+from promptkit.templating.environment import SUFFIX, Loader, shipped_templates
+
+__all__ = ["new"]
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="The new prompt's name, as refund_reply or mail/refund.")],
+    starter: Annotated[str, typer.Option(help="What to begin from: support_reply, classify or extract.")] = "classify",
+    folder: Annotated[str, typer.Option(help="The folder of templates.")] = "templates",
+) -> None:
+    """Write templates/NAME.jinja from a starter; an existing file is left alone."""
+    _, text = Loader([shipped_templates() / "starters"]).read(starter)
+    parts = name.removesuffix(SUFFIX).split("/")
+    if not all(part.replace("-", "_").isidentifier() for part in parts):
+        raise DefinitionError(f"{name!r} is not a template name", hint="use names like refund_reply or mail/refund")
+    path = Path(folder, *parts).with_suffix(SUFFIX)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise DefinitionError(f"{path} exists already", hint="choose another name") from None
+    print(f"Wrote {path}. Try: promptkit render {'/'.join(parts)} --help")

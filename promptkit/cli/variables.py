@@ -1,0 +1,74 @@
+"""Inputs from the command line: ``--var name=value``, ``--var-file name=file``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from promptkit.errors import InputError
+
+__all__ = ["VAR", "VAR_FILE", "read_variables"]
+
+VAR = "An input, as name=value; a dotted name sets a nested field; the value - is read from standard input."
+VAR_FILE = "An input from a file, as name=file: JSON for .json, else text; the file - is standard input."
+
+
+def read_variables(variables: Sequence[str], files: Sequence[str]) -> dict[str, Any]:
+    """The inputs of both options, nested where names are dotted.
+
+    Raises `InputError` for what is not ``name=value``, a name given twice, a file that is missing or
+    cannot be read, or standard input asked for twice.
+
+    >>> read_variables(["ticket.subject=Hi", "product=Acme"], [])
+    {'ticket': {'subject': 'Hi'}, 'product': 'Acme'}
+    """
+    inputs: dict[str, Any] = {}
+    pairs = [(*_split(item, "--var"), False) for item in variables]
+    pairs += [(*_split(item, "--var-file"), True) for item in files]
+    if sum(value == "-" for _, value, _ in pairs) > 1:
+        raise InputError("standard input can be read for one input only")
+    for name, value, is_file in pairs:
+        if value == "-":
+            _set(inputs, name, sys.stdin.read())
+        else:
+            _set(inputs, name, _read(name, value) if is_file else value)
+    return inputs
+
+
+def _split(item: str, option: str) -> tuple[str, str]:
+    name, equals, value = item.partition("=")
+    if not equals or not name:
+        raise InputError(f"{option} takes name=value, got {item!r}")
+    return name, value
+
+
+def _set(inputs: dict[str, Any], name: str, value: Any) -> None:
+    *parents, last = name.split(".")
+    for parent in parents:
+        inputs = inputs.setdefault(parent, {})
+        if not isinstance(inputs, dict):
+            raise InputError(f"input {name!r}: {parent!r} already has a value", field=name)
+    if last in inputs:
+        raise InputError(f"input {name!r} is given twice", field=name)
+    inputs[last] = value
+
+
+def _read(name: str, file: str) -> Any:
+    path = Path(file)
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {file} for input {name!r}: {error.strerror}", field=name) from None
+    except UnicodeDecodeError:
+        raise InputError("not UTF-8", file=file, field=name) from None
+    if path.suffix.lower() != ".json":
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"not valid JSON: {error.msg}", file=file, line=error.lineno, column=error.colno, field=name
+        ) from None
