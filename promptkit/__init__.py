@@ -5,10 +5,10 @@ Every name is imported on first use, so that ``import promptkit`` costs next to 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers take it for typing's own; importing typing takes milliseconds
 if TYPE_CHECKING:
+    from typing import Any
+
     from promptkit.client import Client
     from promptkit.config import Config
     from promptkit.errors import (
@@ -67,6 +67,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

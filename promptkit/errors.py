@@ -29,9 +29,7 @@ An error takes its message first and every fact as a keyword, so all of them pic
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -239,5 +237,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     >>> nearest("tickt", ["ticket", "product"])
     "did you mean 'ticket'?"
     """
+    from difflib import get_close_matches
+
     matches = get_close_matches(name, list(known), n=1)
     return f"did you mean {matches[0]!r}?" if matches else None

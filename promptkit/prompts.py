@@ -20,7 +20,7 @@ from promptkit.templating.plain import plain
 from promptkit.templating.source import Source, read
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 __all__ = ["Prompt"]
 
@@ -128,9 +128,7 @@ class Prompt(Generic[In, Out]):
     def load(cls, name: str | Path, *, path: Sequence[str | Path] | None = ...) -> Prompt[Any, Any]: ...
     @overload
     @classmethod
-    def load(
-        cls, name: str | Path, *, input: type[In], path: Sequence[str | Path] | None = ...
-    ) -> Prompt[In, Any]: ...
+    def load(cls, name: str | Path, *, input: type[In], path: Sequence[str | Path] | None = ...) -> Prompt[In, Any]: ...
     @overload
     @classmethod
     def load(
@@ -297,9 +295,15 @@ class Prompt(Generic[In, Out]):
         return self._validate(fields)
 
     def _validate(self, fields: dict[str, Any]) -> dict[str, Any]:
+        self._refuse_unknown(fields, frozenset())
+        if self._given[0] is None and self.source.input is not None:
+            from promptkit.templating.shorthand import REQUIRED, exact_fields
+
+            exact = exact_fields(dict(self.source.input), fields)
+            if exact is not REQUIRED:
+                return {name: plain(value, name) for name, value in exact.items()}
         from pydantic import ValidationError
 
-        self._refuse_unknown(fields, frozenset())
         try:
             value = self._adapter.validate_python(fields)
         except ValidationError as error:
@@ -329,7 +333,9 @@ class Prompt(Generic[In, Out]):
         for name, (file, line, column) in used.items():
             if name not in declared:
                 hint = nearest(name, declared) or f"declared inputs: {', '.join(sorted(declared)) or 'none'}"
-                raise TemplateError(f"unknown name {name!r}", file=file, line=line, column=column, field=name, hint=hint)
+                raise TemplateError(
+                    f"unknown name {name!r}", file=file, line=line, column=column, field=name, hint=hint
+                )
         return declared
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -41,15 +41,15 @@ class Parameters:
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        checks = (
-            ("temperature", self.temperature, "a number of at least 0", _number, lambda v: 0 <= v < float("inf")),
-            ("top_p", self.top_p, "a number above 0 and at most 1", _number, lambda v: 0 < v <= 1),
-            ("max_tokens", self.max_tokens, "a whole number of at least 1", _whole, lambda v: v >= 1),
-            ("seed", self.seed, "a whole number of at least 0", _whole, lambda v: v >= 0),
-        )
-        for name, value, wanted, is_type, in_range in checks:
-            if value is not None and not (is_type(value) and in_range(value)):
+        def check(name: str, wanted: str, is_right: Callable[[Any], bool]) -> None:
+            value = getattr(self, name)
+            if value is not None and not is_right(value):
                 raise DefinitionError(f"parameter {name!r} must be {wanted}, got {value!r}", field=name)
+
+        check("temperature", "a number of at least 0", lambda v: _is_number(v) and 0 <= v < float("inf"))
+        check("top_p", "a number above 0 and at most 1", lambda v: _is_number(v) and 0 < v <= 1)
+        check("max_tokens", "a whole number of at least 1", lambda v: _is_whole(v) and v >= 1)
+        check("seed", "a whole number of at least 0", lambda v: _is_whole(v) and v >= 0)
         if isinstance(self.stop, str) or not all(isinstance(text, str) and text for text in self.stop):
             raise DefinitionError(
                 f"parameter 'stop' must be a list of non-empty texts, got {self.stop!r}", field="stop"
@@ -71,16 +71,12 @@ class Parameters:
             if name == "stop":
                 parsed[name] = (value,) if isinstance(value, str) else value
             elif name not in known:
-                raise DefinitionError(
-                    f"unknown parameter {name!r}", field=name, hint=nearest(name, [*known, "stop"])
-                )
+                raise DefinitionError(f"unknown parameter {name!r}", field=name, hint=nearest(name, [*known, "stop"]))
             elif isinstance(value, str):
                 try:
                     parsed[name] = known[name](value)
                 except ValueError:
-                    raise DefinitionError(
-                        f"parameter {name!r} must be a number, got {value!r}", field=name
-                    ) from None
+                    raise DefinitionError(f"parameter {name!r} must be a number, got {value!r}", field=name) from None
             else:
                 parsed[name] = value
         return cls(**parsed)
@@ -98,11 +94,11 @@ class Parameters:
         return f"Parameters({', '.join(f'{name}={value!r}' for name, value in self.as_dict().items())})"
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _whole(value: object) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 
 from promptkit import __version__
-from promptkit.cli import models, new, providers, render, run as run_command
+from promptkit.cli import models, new, providers, render
+from promptkit.cli import run as run_command
 from promptkit.errors import DefinitionError, InputError, OutputError, PromptkitError, ProviderError
 
 __all__ = ["app", "exit_code", "run"]
@@ -67,5 +68,5 @@ def run() -> None:
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`| head`); Python would complain once more when it flushes at the end.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         sys.exit(0)

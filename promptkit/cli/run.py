@@ -79,7 +79,7 @@ def _print_json(client: Client, prompt: Prompt[Any, Any], inputs: Any) -> None:
 
 
 def _usage(usage: Usage | None) -> dict[str, int] | None:
-    return usage and dataclasses.asdict(usage)
+    return None if usage is None else dataclasses.asdict(usage)
 
 
 def _dump(output: Any, value: Any, indent: int | None = None) -> str:

@@ -131,12 +131,8 @@ class Answer:
     def completion(self) -> Completion:
         """The whole answer. Raises `StreamTruncated` if nothing said that it ended."""
         if self._ending is None:
-            raise StreamTruncated(
-                "the stream stopped before the answer ended", retryable=True, partial=self.text
-            )
-        return Completion(
-            text=self.text, ending=self._ending, usage=self._usage, model=self._model, id=self._id
-        )
+            raise StreamTruncated("the stream stopped before the answer ended", retryable=True, partial=self.text)
+        return Completion(text=self.text, ending=self._ending, usage=self._usage, model=self._model, id=self._id)
 
 
 NEVER_RETRY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "exceed_context_size_error"})

@@ -155,7 +155,7 @@ def parse_event(event: ServerEvent) -> Delta | None:
         raise _stream_error(body)
     choices = _choices(body)
     if not choices:
-        return Delta(usage=_usage(body.get("usage")), **_names(body))
+        return Delta(usage=_usage(body.get("usage")), model=_name(body, "model"), id=_name(body, "id"))
     return _delta(choices[0].get("delta") or {}, choices[0], body)
 
 
@@ -175,17 +175,21 @@ def _delta(message: dict[str, Any], choice: dict[str, Any], body: dict[str, Any]
     if refusal:
         ending = "refused"
     text = refusal or _text(message.get("content"))
-    return Delta(text=text, ending=ending, usage=_usage(body.get("usage")), **_names(body))
+    usage = _usage(body.get("usage"))
+    return Delta(text=text, ending=ending, usage=usage, model=_name(body, "model"), id=_name(body, "id"))
 
 
 def _text(content: Any) -> str:
     if isinstance(content, list):  # Mistral sends parts; only its text parts are the answer.
-        return "".join(part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text")
+        return "".join(
+            part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text"
+        )
     return content if isinstance(content, str) else ""
 
 
-def _names(body: dict[str, Any]) -> dict[str, str]:
-    return {key: body[key] for key in ("id", "model") if isinstance(body.get(key), str)}
+def _name(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    return value if isinstance(value, str) else ""
 
 
 def _usage(usage: Any) -> Usage | None:

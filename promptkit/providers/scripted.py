@@ -65,9 +65,7 @@ class Scripted:
             return HttpCall(
                 url=f"loopback:{reply.status}", body=json.dumps(error).encode(), headers=dict(reply.headers)
             )
-        return HttpCall(
-            url="loopback:200", body=_events(reply, request), headers={"content-type": "text/event-stream"}
-        )
+        return HttpCall(url="loopback:200", body=_events(reply, request), headers={"content-type": "text/event-stream"})
 
     def parse(self, reply: HttpReply) -> Completion:
         return parse_reply(reply)

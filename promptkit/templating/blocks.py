@@ -9,7 +9,6 @@ this module is loaded. No text can equal a mark, so no value can open, close or 
 from __future__ import annotations
 
 import datetime
-import decimal
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,7 +20,7 @@ from promptkit.messages import ROLES, Message, Piece, Role, Text
 
 __all__ = ["CodeGenerator", "Fragment", "MessageTags", "assemble", "concat", "data"]
 
-PRINTABLE = (str, int, float, bool, decimal.Decimal, datetime.date, datetime.datetime, datetime.time)
+PRINTABLE = (str, int, float, bool, datetime.date, datetime.datetime, datetime.time)
 
 
 class Begin:
@@ -84,7 +83,7 @@ def data(value: Any, where: str) -> Any:
 
 def _unprintable(value: Any, where: str) -> str:
     if value is None:
-        return f"{{{{ {where} }}}} is None and would print as the word 'None'; use `{{% if {where} %}}` or `| default(...)`"
+        return f"{{{{ {where} }}}} is None and would print as the word 'None'; put it in `{{% if {where} %}}`"
     if isinstance(value, (dict, list, tuple)):
         kind = "a mapping" if isinstance(value, dict) else "a list"
         return f"{{{{ {where} }}}} is {kind}; say how to print it, as `{{{{ {where} | json }}}}`, or loop over it"
@@ -94,7 +93,7 @@ def _unprintable(value: Any, where: str) -> str:
 class MessageTags(ext.Extension):
     """Parses the message tags, and dedents what stands inside them."""
 
-    tags = set(ROLES)
+    tags = set(ROLES)  # noqa: RUF012 - Jinja declares it an instance's
 
     def parse(self, parser: Any) -> list[nodes.Node]:
         token = next(parser.stream)
@@ -138,8 +137,7 @@ def _dedent(tokens: list[lexer.Token], begin: int, end: int) -> None:
         text = line.lstrip(" \t")
         # White space alone counts only where a value follows it on the same line.
         value_follows = (
-            offset + len(line) == len(tokens[index].value)
-            and tokens[index + 1].type == lexer.TOKEN_VARIABLE_BEGIN
+            offset + len(line) == len(tokens[index].value) and tokens[index + 1].type == lexer.TOKEN_VARIABLE_BEGIN
         )
         if text or value_follows:
             indents.append(len(line) - len(text))
@@ -155,11 +153,11 @@ def _dedent(tokens: list[lexer.Token], begin: int, end: int) -> None:
 class CodeGenerator(compiler.CodeGenerator):
     """Compiles outputs to events instead of text."""
 
-    def visit_Template(self, node: nodes.Template, frame: compiler.Frame | None = None) -> None:
+    def visit_Template(self, node: nodes.Template, frame: compiler.Frame | None = None) -> None:  # noqa: N802
         check_structure(node, self.name, self.filename)
         super().visit_Template(node, frame)
 
-    def visit_Output(self, node: nodes.Output, frame: compiler.Frame) -> None:
+    def visit_Output(self, node: nodes.Output, frame: compiler.Frame) -> None:  # noqa: N802
         if frame.require_output_check:
             if self.has_known_extends:
                 return
@@ -244,7 +242,9 @@ def _check(
             continue
         if inside or capture:
             place = capture or f"the {inside!r} message"
-            raise jinja2.TemplateSyntaxError(f"a {mark.name!r} message cannot stand inside {place}", child.lineno, name, file)
+            raise jinja2.TemplateSyntaxError(
+                f"a {mark.name!r} message cannot stand inside {place}", child.lineno, name, file
+            )
         inside = mark.name
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,6 +13,7 @@ from jinja2 import nodes, runtime, sandbox
 
 from promptkit.errors import TemplateError, TemplateNotFound, nearest
 from promptkit.templating import blocks, source
+from promptkit.templating.attributes import allowed
 
 __all__ = [
     "SUFFIX",
@@ -31,42 +30,12 @@ __all__ = [
 SUFFIX = ".jinja"
 MAX_BYTES = 1024 * 1024
 
-# What a template may reach besides the data itself. Everything else, named or not, is refused:
-# a deny-list has to be complete, an allow-list only has to be useful.
-ATTRIBUTES: dict[type, frozenset[str]] = {
-    dict: frozenset({"get", "items", "keys", "values"}),
-    list: frozenset({"count", "index"}),
-    str: frozenset(
-        "capitalize count endswith find isalnum isalpha isascii isdecimal isdigit islower isnumeric isspace istitle"
-        " isupper join lower lstrip partition removeprefix removesuffix replace rfind rpartition rsplit rstrip split"
-        " splitlines startswith strip swapcase title upper".split()
-    ),
-    datetime.date: frozenset("day isocalendar isoformat isoweekday month strftime weekday year".split()),
-    datetime.datetime: frozenset(
-        "date day hour isocalendar isoformat isoweekday microsecond minute month second strftime time timestamp tzinfo"
-        " weekday year".split()
-    ),
-    datetime.time: frozenset("hour isoformat microsecond minute second strftime tzinfo".split()),
-    decimal.Decimal: frozenset(),
-    int: frozenset(),
-    float: frozenset(),
-    bool: frozenset(),
-    type(None): frozenset(),
-    runtime.LoopContext: frozenset(
-        "changed cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0".split()
-    ),
-    runtime.Macro: frozenset("arguments caller catch_kwargs catch_varargs name".split()),
-    runtime.BlockReference: frozenset({"super"}),
-    jinja2.utils.Cycler: frozenset({"current", "next", "reset"}),
-}
-ATTRIBUTES[blocks.Fragment] = ATTRIBUTES[str]
-
 
 class Environment(sandbox.ImmutableSandboxedEnvironment):
     """Jinja for prompts: plain data in, marked events out."""
 
     code_generator_class = blocks.CodeGenerator
-    concat = staticmethod(blocks.concat)  # type: ignore[assignment]
+    concat = staticmethod(blocks.concat)
     data = staticmethod(blocks.data)
     begin = blocks.Begin
     end = blocks.END
@@ -92,7 +61,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
         # stock Jinja tries getattr first and pays for an AttributeError at every `x.key`.
         if type(obj) is dict and attribute in obj:
             return obj[attribute]
-        if attribute in ATTRIBUTES.get(type(obj), ()):
+        if attribute in allowed(type(obj)):
             return getattr(obj, attribute)
         if isinstance(obj, (jinja2.utils.Namespace, runtime.TemplateReference)) or _is_module(obj):
             return super().getattr(obj, attribute)
@@ -105,7 +74,12 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
             return self.undefined(obj=obj, name=argument)
 
     def is_safe_callable(self, obj: Any) -> bool:
-        return not isinstance(obj, type) or obj in (dict, jinja2.utils.Cycler, jinja2.utils.Joiner, jinja2.utils.Namespace)
+        return not isinstance(obj, type) or obj in (
+            dict,
+            jinja2.utils.Cycler,
+            jinja2.utils.Joiner,
+            jinja2.utils.Namespace,
+        )
 
     def tree(self, text: str, *, name: str, file: str) -> nodes.Template:
         """The syntax tree of a template's text (front matter included).

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import decimal
 import enum
 import sys
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +13,7 @@ from promptkit.errors import InputError
 
 __all__ = ["Hidden", "plain"]
 
-AS_IS = (int, float, bool, type(None), decimal.Decimal, datetime.date, datetime.datetime, datetime.time)
+AS_IS = (int, float, bool, type(None), datetime.date, datetime.datetime, datetime.time)
 MAX_DEPTH = 100
 
 
@@ -59,7 +57,8 @@ def _from_object(value: Any, path: str, depth: int) -> Any:
         return plain(value.value, path, depth + 1)
     if isinstance(value, str):
         return _text(str.__str__(value), path)
-    if isinstance(value, uuid.UUID):
+    # By name, so that these modules need not be imported for data that has none of theirs.
+    if f"{type(value).__module__}.{type(value).__qualname__}" in ("decimal.Decimal", "uuid.UUID"):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}

@@ -9,21 +9,29 @@ pydantic type when it is first needed, because importing pydantic costs more tha
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from promptkit.errors import nearest
 from promptkit.templating.strict_yaml import List, Mapping, Node, Place, Scalar
 
-__all__ = ["Field", "Shape", "read_field", "read_fields", "to_model", "to_type"]
+__all__ = ["REQUIRED", "Field", "Shape", "exact", "exact_fields", "read_field", "read_fields", "to_model", "to_type"]
 
 NAMES = ("str", "int", "float", "bool", "date", "datetime", "time", "Any", "None")
 CONTAINERS = ("list", "dict", "Literal")
-REQUIRED: Any = object()
+SIMPLE: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class _Required:
+    """No default: the input has to be given."""
+
+    def __reduce__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Any = _Required()
+
+
+class Shape(NamedTuple):
     """A type, read but not yet built.
 
     Attributes:
@@ -39,8 +47,7 @@ class Shape:
     fields: tuple[tuple[str, Field], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One declared field: its type, default (or `REQUIRED`) and description."""
 
     shape: Shape
@@ -67,14 +74,14 @@ def read_fields(node: Mapping) -> dict[str, Field]:
 def read_field(node: Node) -> Field:
     """One field: a shorthand, or ``{type, default, description}``."""
     if not isinstance(node, Mapping) or not _describes_field(node):
-        return Field(_shape(node), node)
+        return Field(_shape(node), node.place)
     described = node.items.get("type") or node.items["fields"]
     default, description = node.items.get("default"), node.items.get("description")
     if description is not None and not isinstance(description, Scalar):
-        raise description.error("a description must be a text")
+        raise description.place.error("a description must be a text")
     return Field(
         _shape(described, is_object="fields" in node.items),
-        node,
+        node.place,
         REQUIRED if default is None else default.plain(),
         description.text if description else None,
     )
@@ -83,30 +90,28 @@ def read_field(node: Node) -> Field:
 def _describes_field(node: Mapping) -> bool:
     names = set(node.items)
     return bool(names) and (
-        names <= {"type", "default", "description"}
-        and "type" in names
-        or names <= {"fields", "default", "description"}
-        and isinstance(node.items.get("fields"), Mapping)
+        (names <= {"type", "default", "description"} and "type" in names)
+        or (names <= {"fields", "default", "description"} and isinstance(node.items.get("fields"), Mapping))
     )
 
 
 def _shape(node: Node, *, is_object: bool = False) -> Shape:
     if isinstance(node, Mapping):
         if not node.items:
-            raise node.error("an object needs at least one field", hint="dict[str, Any] allows any")
+            raise node.place.error("an object needs at least one field", hint="dict[str, Any] allows any")
         if not is_object and _describes_field(node):
             return _shape(node.items.get("type") or node.items["fields"], is_object="fields" in node.items)
         return Shape("object", fields=tuple(read_fields(node).items()))
     if isinstance(node, List):
         if len(node.items) != 1:
-            raise node.error("a list type names the one type of its items, as [str]")
+            raise node.place.error("a list type names the one type of its items, as [str]")
         return Shape("list", (_shape(node.items[0]),))
     if node.plain() is None and not node.text:
-        raise node.error("a type is missing", hint="for example str")
+        raise node.place.error("a type is missing", hint="for example str")
     try:
         tree = ast.parse(node.text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise node.error(f"{node.text!r} is not a type", hint="for example: list[str] | None") from None
+        raise node.place.error(f"{node.text!r} is not a type", hint="for example: list[str] | None") from None
     return _read_expression(tree, node)
 
 
@@ -117,13 +122,13 @@ def _read_expression(tree: ast.expr, node: Scalar) -> Shape:
         if tree.id in NAMES:
             return Shape(tree.id)
         hint = nearest(tree.id, [*NAMES, *CONTAINERS]) or f"known types: {', '.join([*NAMES, *CONTAINERS])}"
-        raise node.error(f"unknown type {tree.id!r}", hint=hint)
+        raise node.place.error(f"unknown type {tree.id!r}", hint=hint)
     if isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.BitOr):
         return Shape("union", (_read_expression(tree.left, node), _read_expression(tree.right, node)))
     if isinstance(tree, ast.Subscript) and isinstance(tree.value, ast.Name):
         args = tree.slice.elts if isinstance(tree.slice, ast.Tuple) else [tree.slice]
         return _read_container(tree.value.id, args, node)
-    raise node.error(f"{node.text!r} is not a type", hint="for example: list[str] | None")
+    raise node.place.error(f"{node.text!r} is not a type", hint="for example: list[str] | None")
 
 
 def _read_container(name: str, args: list[ast.expr], node: Scalar) -> Shape:
@@ -134,11 +139,11 @@ def _read_container(name: str, args: list[ast.expr], node: Scalar) -> Shape:
     if name == "dict" and len(args) == 2:
         key, value = (_read_expression(arg, node) for arg in args)
         if key.name != "str":
-            raise node.error("a dict has text keys: dict[str, ...]")
+            raise node.place.error("a dict has text keys: dict[str, ...]")
         return Shape("dict", (value,))
     if name in ("list", "dict"):
-        raise node.error(f"{name} takes {1 if name == 'list' else 2} type(s), got {len(args)}")
-    raise node.error(f"unknown type {name!r}", hint=nearest(name, [*NAMES, *CONTAINERS]))
+        raise node.place.error(f"{name} takes {1 if name == 'list' else 2} type(s), got {len(args)}")
+    raise node.place.error(f"unknown type {name!r}", hint=nearest(name, [*NAMES, *CONTAINERS]))
 
 
 def _literal(tree: ast.expr, node: Scalar) -> Any:
@@ -146,7 +151,39 @@ def _literal(tree: ast.expr, node: Scalar) -> Any:
         return tree.id
     if isinstance(tree, ast.Constant) and isinstance(tree.value, (str, int, bool)):
         return tree.value
-    raise node.error("Literal takes words, quoted texts or whole numbers", hint='Literal["not found", ok]')
+    raise node.place.error("Literal takes words, quoted texts or whole numbers", hint='Literal["not found", ok]')
+
+
+def exact(shape: Shape, value: Any) -> Any:
+    """``value`` with defaults filled in, if it already is of the types declared; else `REQUIRED`.
+
+    Plain data of the exact types needs no conversion, and therefore no pydantic. Whatever is not so
+    plain (a text for a number, a date, a fault) is left to pydantic, which gives the same values.
+    """
+    name = shape.name
+    if name in SIMPLE:
+        return value if type(value) is SIMPLE[name] else REQUIRED
+    if name == "literal":
+        return value if any(value == item and type(value) is type(item) for item in shape.values) else REQUIRED
+    if name == "union":
+        return next((v for v in (exact(arg, value) for arg in shape.args) if v is not REQUIRED), REQUIRED)
+    if name == "list" and type(value) is list:
+        items = [exact(shape.args[0], item) for item in value]
+        return REQUIRED if REQUIRED in items else items
+    if name == "dict" and type(value) is dict:
+        entries = {key: exact(shape.args[0], item) if type(key) is str else REQUIRED for key, item in value.items()}
+        return REQUIRED if REQUIRED in entries.values() else entries
+    if name == "object" and type(value) is dict:
+        return exact_fields(dict(shape.fields), value)
+    return REQUIRED
+
+
+def exact_fields(fields: dict[str, Field], values: dict[str, Any]) -> Any:
+    """`exact` for the fields of an object."""
+    if not values.keys() <= fields.keys():
+        return REQUIRED
+    filled = {key: exact(item.shape, values.get(key, item.default)) for key, item in fields.items()}
+    return REQUIRED if REQUIRED in filled.values() else filled
 
 
 def to_type(shape: Shape, name: str) -> Any:
@@ -154,9 +191,8 @@ def to_type(shape: Shape, name: str) -> Any:
     import datetime
     from typing import Literal, Union
 
-    simple = {"str": str, "int": int, "float": float, "bool": bool, "Any": Any, "None": None}
-    if shape.name in simple:
-        return simple[shape.name]
+    if shape.name in SIMPLE or shape.name == "Any":
+        return SIMPLE.get(shape.name, Any)
     if shape.name in ("date", "datetime", "time"):
         return getattr(datetime, shape.name)
     if shape.name == "literal":

@@ -11,6 +11,7 @@ from promptkit.requests import Parameters
 
 if TYPE_CHECKING:
     from promptkit.templating.shorthand import Field
+    from promptkit.templating.strict_yaml import Node
 
 __all__ = ["Source", "body_of", "read"]
 
@@ -61,10 +62,10 @@ def read(text: str, *, name: str, file: str) -> Source:
             raise place.error(f"unknown front-matter key {key!r}", field=key, hint=hint)
     description = meta.items.get("description")
     if description is not None and not isinstance(description, strict_yaml.Scalar):
-        raise description.error("a description must be a text", field="description")
+        raise description.place.error("a description must be a text", field="description")
     inputs, output = meta.items.get("input"), meta.items.get("output")
     if inputs is not None and not isinstance(inputs, strict_yaml.Mapping):
-        raise inputs.error("input must name fields and their types, as 'text: str'", field="input")
+        raise inputs.place.error("input must name fields and their types, as 'text: str'", field="input")
     return Source(
         name=name,
         file=file,
@@ -76,18 +77,17 @@ def read(text: str, *, name: str, file: str) -> Source:
     )
 
 
-def _parameters(node: object) -> Parameters:
+def _parameters(node: Node | None) -> Parameters:
     from promptkit.templating import strict_yaml
 
     if node is None:
         return Parameters()
     if not isinstance(node, strict_yaml.Mapping):
-        assert isinstance(node, strict_yaml.Place)
-        raise node.error("parameters must be 'name: value' lines", field="parameters")
+        raise node.place.error("parameters must be 'name: value' lines", field="parameters")
     try:
         return Parameters.parse(node.plain())
     except DefinitionError as error:
-        place = node.keys.get(error.field or "", node)
+        place = node.keys.get(error.field or "", node.place)
         raise place.error(error.message, field=f"parameters.{error.field}", hint=error.hint) from None
 
 
@@ -103,8 +103,8 @@ def _split(text: str, file: str) -> tuple[str | None, str]:
     if text.startswith("\ufeff"):
         raise TemplateError("begins with a byte order mark", file=file, line=1, hint="save it as UTF-8 without BOM")
     if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise TemplateError("holds a NUL character", file=file, line=line)
+        at = text[: text.index("\0")].count("\n") + 1
+        raise TemplateError("holds a NUL character", file=file, line=at)
     text = text.replace("\r\n", "\n")
     lines = text.split("\n")
     if lines[0].rstrip() != FENCE:

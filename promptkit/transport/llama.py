@@ -139,12 +139,12 @@ def _diagnose(path: Path) -> str:
     return next(filter(None, reasons), "no reason was given")
 
 
-_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-
-
-@_CALLBACK
 def _to_log(level: int, text: bytes, _: Any) -> None:
     log.log(LEVELS.get(level, logging.DEBUG), "%s", text.decode("utf-8", "replace").rstrip())
+
+
+# Kept here because llama.cpp holds no reference of its own to what it calls.
+_callback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(_to_log)
 
 
 def _log_to_python(xllamacpp: Any) -> None:
@@ -153,7 +153,7 @@ def _log_to_python(xllamacpp: Any) -> None:
     try:
         library = ctypes.CDLL(xllamacpp.xllamacpp.__file__)
         library.llama_log_get(ctypes.byref(before), ctypes.byref(data))
-        library.llama_log_set(_to_log, None)
+        library.llama_log_set(_callback, None)
     except (AttributeError, OSError):
         log.debug("this build of llama.cpp does not let its log be read")
     else:
@@ -163,9 +163,7 @@ def _log_to_python(xllamacpp: Any) -> None:
 class _Generation:
     """One running answer: a thread in llama.cpp, its chunks handed to the event loop."""
 
-    def __init__(
-        self, server: Any, body: bytes, loop: asyncio.AbstractEventLoop, running: set[_Generation]
-    ) -> None:
+    def __init__(self, server: Any, body: bytes, loop: asyncio.AbstractEventLoop, running: set[_Generation]) -> None:
         self._server = server
         self._body = body
         self._loop = loop

@@ -53,9 +53,7 @@ class Portal:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 # A daemon, so that a client nobody closed does not keep the program alive.
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="promptkit", daemon=True
-                )
+                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="promptkit", daemon=True)
                 self._thread.start()
             return self._loop
 

@@ -5,7 +5,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-str
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from promptkit.errors import ServerFailed
 from promptkit.providers.base import ServerEvent
@@ -75,7 +75,7 @@ class EventParser:
             raise ServerFailed("an event of the stream is not UTF-8", retryable=True) from None
 
 
-async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[ServerEvent]:
+async def events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[ServerEvent]:
     """The events of a body."""
     parser = EventParser()
     async for chunk in chunks:
