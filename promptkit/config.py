@@ -32,7 +32,8 @@ BUILT_IN = {
     "openai": "promptkit.providers.openai:OpenAI",
     "scripted": "promptkit.providers.scripted:Scripted",
 }
-EMBEDDED = {"provider": "local", "model": "smollm2-135m-instruct"}
+# Generous times: a slow machine is no fault of the model's, and nobody is charged for waiting.
+EMBEDDED = {"provider": "local", "model": "smollm2-135m-instruct", "timeout": {"read": 120, "total": 600}}
 COMMON = ("provider", "parameters", "timeout", "attempts")
 ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 

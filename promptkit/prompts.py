@@ -289,7 +289,7 @@ class Prompt(Generic[In, Out]):
                 wanted = getattr(self.input, "__name__", "a mapping")
                 raise InputError(f"expected {wanted} or keywords, got {type(inputs).__name__}")
             fields = dict(inputs)
-        if self.input is None:
+        if self._given[0] is None and self.source.input is None:
             self._refuse_unknown(fields, self._names - fields.keys())
             return {name: plain(value, name) for name, value in fields.items()}
         return self._validate(fields)

@@ -20,7 +20,7 @@ class Local:
     Attributes:
         model: a name from ``promptkit models``, or the path of a ``.gguf`` file.
         context: most tokens of prompt and answer together; 0 takes what the model was trained with.
-        threads: CPU threads; 0 takes one per core.
+        threads: CPU threads; 0 takes half of the processors.
         prompt_cache: reuse the work on a prompt's beginning from earlier calls. Faster; but at
             temperature 0 an answer may differ from one computed from scratch.
 

@@ -124,7 +124,7 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise place.error(f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(event, yaml.ScalarEvent):
-            return Scalar(place, event.value, event.style is not None)
+            return Scalar(place, event.value, bool(event.style))
         if isinstance(event, yaml.SequenceStartEvent):
             items = []
             while not isinstance(item := next(events), yaml.SequenceEndEvent):

@@ -105,7 +105,9 @@ def _parameters(xllamacpp: Any, path: Path, context: int, threads: int) -> Any:
     parameters.model.path = str(path)
     parameters.n_ctx = context
     parameters.n_parallel = 1
-    parameters.cpuparams.n_threads = threads or os.cpu_count() or 1
+    # Half the processors: llama.cpp's threads wait by spinning, and on a busy machine one thread per
+    # processor is many times slower than one fewer.
+    parameters.cpuparams.n_threads = threads or max(1, (os.cpu_count() or 2) // 2)
     parameters.warmup = False
     # A prompt is read in batches of this many tokens; between two it can be told to stop.
     parameters.n_batch = parameters.n_ubatch = 512
