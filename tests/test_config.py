@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -176,7 +175,7 @@ USE_A = f'model = "a"\n{A}'
 WRONG = [
     # at the top
     pytest.param('modle = "a"\n', 1, 1, "unknown key 'modle'", "did you mean 'model'?", id="unknown key"),
-    pytest.param('\n[model.a]\nprovider = "x"\n', 2, 2, "no model", "models: embedded", id="[model] for [models]"),
+    pytest.param(f'\n[model.a]\napi_key = "{KEY}"\n', 2, 2, "model", None, id="[model.a] for [models.a]"),
     pytest.param(f'\nmodel = "b"\n{A}', 2, 1, "no model 'b'", "models: embedded, a", id="no such model"),
     pytest.param('model = "embeded"\n', 1, 1, "no model 'embeded'", "did you mean 'embedded'?", id="model misspelt"),
     pytest.param("model = 5\n", 1, 1, "no model 5", "models: embedded", id="model is a number"),
@@ -296,7 +295,7 @@ WRONG = [
     pytest.param(
         'model = "a"\n[models]\na = { provider = "openai", model = "m", zzz = 1 }\n',
         3,
-        42,
+        41,
         "unknown key 'zzz'",
         "options of openai",
         id="unknown key in an inline table",
@@ -480,19 +479,15 @@ def test_a_key_does_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ap
         assert KEY not in str(shown)
 
 
-@pytest.mark.parametrize("field", ["base_url", "dialect", "provider"])
 @pytest.mark.parametrize("value", [KEY, "${env:PLANTED}"], ids=["in the file", "in the environment"])
-def test_a_key_in_the_wrong_place_does_not_show(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, value: str
+def test_a_key_in_the_place_of_the_address_does_not_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("PLANTED", KEY)
-    options: dict[str, Any] = {"provider": "openai", "model": "m", field: value}
-    lines = "".join(f'{name} = "{option}"\n' for name, option in options.items())
 
-    with pytest.raises(ConfigError) as raised:
-        use(write(tmp_path, f'model = "a"\n[models.a]\n{lines}'))
+    with pytest.raises(ConfigError, match="base_url must begin with") as raised:
+        use(write(tmp_path, f'{USE_A}base_url = "{value}"\n'))
 
-    assert raised.value.line is not None
     assert KEY not in str(raised.value)
 
 

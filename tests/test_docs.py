@@ -63,7 +63,7 @@ class Runner:
         getattr(self, fence.language)(fence)
 
     def python(self, fence: Fence) -> None:
-        code = compile("\n" * (fence.line - 1) + fence.code, str(fence.page), "exec")
+        code = compile("\n" * (fence.line - 1) + fence.code, str(fence.page), "exec", dont_inherit=True)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             if expected := fence.options.get("raises"):

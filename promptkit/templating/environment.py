@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ __all__ = [
     "Environment",
     "Loader",
     "display",
-    "environment",
     "read_text",
     "search_path",
     "shipped_templates",
@@ -124,7 +122,7 @@ def _json(value: Any, indent: int | None = None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent, default=str)
 
 
-class Loader(jinja2.BaseLoader):
+class Loader:
     """Reads templates from folders, in order, and never from outside them."""
 
     def __init__(self, roots: Sequence[Path]) -> None:
@@ -163,17 +161,6 @@ class Loader(jinja2.BaseLoader):
         path = self.find(name)
         return path, read_text(path)
 
-    def get_source(self, environment: Any, template: str) -> tuple[str, str, Callable[[], bool]]:
-        try:
-            path, text = self.read(template)
-        except TemplateNotFound as error:
-            raise jinja2.TemplateNotFound(template, error.message) from error
-        stamp = path.stat().st_mtime_ns
-        return source.body_of(text, file=display(path)), display(path), lambda: path.stat().st_mtime_ns == stamp
-
-    def list_templates(self) -> list[str]:
-        return self.names()
-
 
 def read_text(path: Path) -> str:
     """A template file's text.
@@ -210,9 +197,3 @@ def shipped_templates() -> Path:
     # In a wheel they lie inside the package; in a checkout (also an editable install) beside it.
     inside = package / "templates"
     return inside if inside.is_dir() else package.parent / "templates"
-
-
-@lru_cache(maxsize=64)
-def environment(roots: tuple[Path, ...]) -> Environment:
-    """The environment of a search path; one per path, so that a template is compiled once."""
-    return Environment(Loader(roots))

@@ -41,6 +41,11 @@ class Source:
     output: Field | None = None
     parameters: Parameters = field(default_factory=Parameters)
 
+    def type_name(self, suffix: str) -> str:
+        """A name for a type made from this template: ``SupportReplyInput``."""
+        words = "".join(char if char.isalnum() else " " for char in self.name).split()
+        return "".join(word.capitalize() for word in words) + suffix
+
 
 def read(text: str, *, name: str, file: str) -> Source:
     """Read a template's text.

@@ -1,0 +1,130 @@
+"""A template with everything it names - includes, imports, parents - read once, checked and compiled.
+
+What is read when a prompt is loaded is what it renders for as long as it lives: a file that changes
+later changes no prompt that is already loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+
+import jinja2
+from jinja2 import meta, nodes
+
+from promptkit.errors import TemplateError, TemplateNotFound
+from promptkit.templating import source
+from promptkit.templating.environment import Environment, Loader, display, syntax_errors
+from promptkit.templating.source import Source
+
+__all__ = ["Closure", "Use"]
+
+REFERENCES = (nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)
+
+
+class Part(NamedTuple):
+    """One template of a closure."""
+
+    text: str
+    file: str
+    tree: nodes.Template
+
+
+class Use(NamedTuple):
+    """Where a name is used first."""
+
+    file: str
+    line: int
+    column: int
+
+
+class Closure:
+    """A template and all it names.
+
+    Attributes:
+        template: the compiled template.
+
+    Raises `TemplateError` with the line for a template that cannot be compiled, or one it names that
+    cannot be found.
+    """
+
+    def __init__(self, root: Source, loader: Loader) -> None:
+        self._loader = loader
+        self._environment = Environment(jinja2.FunctionLoader(self._load))
+        self._parts: dict[str, Part] = {}
+        tree = self._environment.tree(root.text, name=root.name, file=root.file)
+        self._root = Part(root.text, root.file, tree)
+        self._follow(self._root)
+        self.template = self._environment.build(tree, name=root.name, file=root.file)
+
+    def texts(self) -> list[str]:
+        """Every text, the template's own first, the others by name."""
+        return [self._root.text, *(f"{name}\n{part.text}" for name, part in sorted(self._parts.items()))]
+
+    def used_names(self) -> dict[str, Use]:
+        """Names that have to come from the inputs."""
+        parts = [self._root, *self._parts.values()]
+        # An included template sees what its includer sets, so a name set anywhere is not an input.
+        assigned = {
+            node.name for part in parts for node in part.tree.find_all(nodes.Name) if node.ctx in ("store", "param")
+        }
+        used: dict[str, Use] = {}
+        for part in parts:
+            with syntax_errors(part.file):
+                names = meta.find_undeclared_variables(part.tree) - self._environment.globals.keys()
+            for name in sorted(names if part is self._root else names - assigned):
+                line = next(node.lineno for node in part.tree.find_all(nodes.Name) if node.name == name)
+                used.setdefault(name, Use(part.file, line, _column(part.text, line, name)))
+        return used
+
+    def _load(self, name: str) -> tuple[str, str | None, None] | None:
+        part = self._parts.get(name)
+        return part and (source.body_of(part.text, file=part.file), part.file, None)
+
+    def _follow(self, part: Part) -> None:
+        for reference in part.tree.find_all(REFERENCES):
+            names = _names(reference, part.file)
+            found = [name for name in names if self._add(name)]
+            if not found and not getattr(reference, "ignore_missing", False):
+                self._not_found(names[0], part.file, reference.lineno)
+
+    def _add(self, name: str) -> bool:
+        if name in self._parts:
+            return True
+        try:
+            path, text = self._loader.read(name)
+        except TemplateNotFound:
+            return False
+        file = display(path)
+        self._parts[name] = Part(text, file, self._environment.tree(text, name=name, file=file))
+        self._follow(self._parts[name])
+        return True
+
+    def _not_found(self, name: str, file: str, line: int) -> None:
+        try:
+            self._loader.find(name)
+        except TemplateNotFound as error:
+            raise TemplateError(error.message, file=file, line=line, hint=error.hint) from None
+
+
+def _names(reference: Any, file: str) -> list[str]:
+    """The names a tag may mean; they have to be written out, so that no input can choose a template."""
+    expression = reference.template
+    if isinstance(expression, nodes.Const) and isinstance(expression.value, str):
+        return [expression.value]
+    if isinstance(expression, (nodes.List, nodes.Tuple)) and expression.items:
+        names = [item.value for item in expression.items if isinstance(item, nodes.Const)]
+        if len(names) == len(expression.items) and all(isinstance(name, str) for name in names):
+            return names
+    tag = type(reference).__name__.lower()
+    raise TemplateError(
+        f"{tag} takes the name of a template, written out",
+        file=file,
+        line=reference.lineno,
+        hint=f"{{% {tag} 'name' %}}",
+    )
+
+
+def _column(text: str, line: int, name: str) -> int:
+    found = re.search(rf"\b{re.escape(name)}\b", text.split("\n")[line - 1])
+    return found.start() + 1 if found else 1

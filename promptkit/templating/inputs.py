@@ -1,0 +1,147 @@
+"""A prompt's inputs: their names and types, and values made ready for the template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from promptkit.errors import DefinitionError, InputError, TemplateError, nearest
+from promptkit.templating.closure import Use
+from promptkit.templating.plain import plain
+from promptkit.templating.source import Source
+
+__all__ = ["Inputs"]
+
+
+class Inputs:
+    """What a prompt takes: a type given in Python, the fields of its front matter, or whatever names it reads.
+
+    Raises `TemplateError` at the first use of a name that is not declared.
+    """
+
+    def __init__(self, given: Any, source: Source, used: Mapping[str, Use]) -> None:
+        self._given = given
+        self._source = source
+        self.is_declared = given is not None or source.input is not None
+        self.names = frozenset(used)
+        if self.is_declared:
+            self.names = _field_names(given) if given is not None else frozenset(source.input or ())
+            self._refuse_undeclared(used)
+        if given is not None:
+            self._adapter  # noqa: B018 - a type that pydantic cannot read fails now, not at the first render
+
+    @cached_property
+    def type(self) -> Any:
+        """The type given or built from front matter; ``None`` where nothing is declared."""
+        if self._given is not None or self._source.input is None:
+            return self._given
+        from promptkit.templating.shorthand import to_model
+
+        return to_model(dict(self._source.input), self._source.type_name("Input"))
+
+    def bind(self, value: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Plain data by name, validated.
+
+        Args:
+            value: one instance of the type, or a mapping; ``None`` if there are keywords.
+            fields: the keywords.
+
+        Raises `InputError` naming every input that is missing, unknown or of the wrong type.
+        """
+        if value is None:
+            return self._bind_fields(fields)
+        if fields:
+            raise InputError("pass either one value or keywords, not both")
+        if self.is_declared and not isinstance(value, dict) and isinstance(value, self.type):
+            return self._dump(value)
+        if isinstance(value, Mapping):
+            return self._bind_fields(value)
+        wanted = f"a {self.type.__name__}" if self.is_declared else "a mapping"
+        raise InputError(f"expected {wanted} or keywords, got {type(value).__name__}")
+
+    def _bind_fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        self._refuse_unknown(fields)
+        if not self.is_declared:
+            return {name: plain(value, name) for name, value in fields.items()}
+        if self._given is None and self._source.input is not None:
+            from promptkit.templating.shorthand import REQUIRED, exact_fields
+
+            exact = exact_fields(dict(self._source.input), dict(fields))
+            if exact is not REQUIRED:
+                return {name: plain(value, name) for name, value in exact.items()}
+        return self._validate(fields)
+
+    def _validate(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        from pydantic import ValidationError
+
+        try:
+            return self._dump(self._adapter.validate_python(dict(fields)))
+        except ValidationError as error:
+            raise _invalid(error, self.names) from None
+
+    def _dump(self, value: Any) -> dict[str, Any]:
+        return {name: plain(item, name) for name, item in self._adapter.dump_python(value).items()}
+
+    @cached_property
+    def _adapter(self) -> Any:
+        from pydantic import TypeAdapter
+        from pydantic.errors import PydanticUserError
+
+        try:
+            return TypeAdapter(self.type)
+        except PydanticUserError as error:
+            raise DefinitionError(f"the input type {self.type!r} cannot be validated: {error.message}") from None
+
+    def json_schema(self) -> Any:
+        """The JSON schema of the type; ``None`` where nothing is declared."""
+        return self._adapter.json_schema() if self.is_declared else None
+
+    def _refuse_unknown(self, fields: Mapping[str, Any]) -> None:
+        unknown = sorted(str(name) for name in fields.keys() - self.names)
+        # Where types are declared, what is missing is for them to say: there may be a default.
+        missing = [] if self.is_declared else sorted(self.names - fields.keys())
+        if not unknown and not missing:
+            return
+        problems = [*(f"unknown input {name!r}" for name in unknown), *(f"missing input {name!r}" for name in missing)]
+        hint = nearest(unknown[0], self.names) if unknown else None
+        raise InputError("; ".join(problems), field=(unknown or missing)[0], hint=hint or _list(self.names))
+
+    def _refuse_undeclared(self, used: Mapping[str, Use]) -> None:
+        for name, use in used.items():
+            if name not in self.names:
+                hint = nearest(name, self.names) or _list(self.names)
+                raise TemplateError(f"unknown name {name!r}", **use._asdict(), field=name, hint=hint)
+
+
+def _list(names: Iterable[str]) -> str:
+    listed = ", ".join(sorted(names))
+    return f"the inputs are {listed}" if listed else "the prompt takes no inputs"
+
+
+def _invalid(error: Any, names: Iterable[str]) -> InputError:
+    problems, first = [], None
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        field = ".".join(str(part) for part in item["loc"])
+        first = first or field
+        if item["type"] == "missing":
+            problems.append(f"missing input {field!r}")
+        elif item["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            problems.append(f"unknown input {field!r}")
+        else:
+            problems.append(f"input {field!r}: {item['msg']}")
+    return InputError("; ".join(problems), field=first, hint=_list(names))
+
+
+def _field_names(kind: Any) -> frozenset[str]:
+    # A type's own attributes tell which kind it is; none of the three has to be imported for it.
+    if isinstance(kind, type):
+        names = vars(kind)
+        if "__pydantic_fields__" in names:
+            model: Any = kind
+            return frozenset(model.model_fields) | frozenset(model.model_computed_fields)
+        if "__dataclass_fields__" in names or "__required_keys__" in names:
+            return frozenset(names.get("__dataclass_fields__", kind.__annotations__))
+    raise DefinitionError(
+        f"input must be a pydantic model, a dataclass or a TypedDict, got {kind!r}", hint="class Note(BaseModel): ..."
+    )
