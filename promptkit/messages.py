@@ -21,25 +21,28 @@ Kind = Literal["template", "input"]
 """What wrote a piece: the template's own literal text, or an input value."""
 
 
-class Piece(NamedTuple):
+Piece = tuple[str, Kind, str]
+"""A run of characters of one origin: its text, its kind, and where it came from.
+
+Where: ``file:line`` of a literal; the expression of an input, as ``ticket.body``. A plain tuple,
+because a render makes one for every value; `Text.spans` gives the same with names.
+"""
+
+
+class Span(NamedTuple):
     """A run of characters of one origin.
 
     Attributes:
+        start: index of its first character.
+        end: index after its last.
         text: the characters.
         kind: ``"template"`` (literal text) or ``"input"`` (everything else).
         where: ``file:line`` of a literal; the expression of an input, as ``ticket.body``.
     """
 
-    text: str
-    kind: Kind
-    where: str
-
-
-class Span(NamedTuple):
-    """Characters ``start`` to ``end`` (exclusive) of a text, and their origin."""
-
     start: int
     end: int
+    text: str
     kind: Kind
     where: str
 
@@ -48,9 +51,9 @@ class Span(NamedTuple):
 class Text:
     """A text part of a message.
 
-    >>> part = Text((Piece("Hi ", "template", "a.jinja:1"), Piece("Ann", "input", "name")))
+    >>> part = Text((("Hi ", "template", "a.jinja:1"), ("Ann", "input", "name")))
     >>> part.text, list(part.spans())[1]
-    ('Hi Ann', Span(start=3, end=6, kind='input', where='name'))
+    ('Hi Ann', Span(start=3, end=6, text='Ann', kind='input', where='name'))
     """
 
     pieces: tuple[Piece, ...]
@@ -63,7 +66,7 @@ class Text:
         """The origin of every character, in order, without gaps."""
         start = 0
         for text, kind, where in self.pieces:
-            yield Span(start, start + len(text), kind, where)
+            yield Span(start, start + len(text), text, kind, where)
             start += len(text)
 
 
@@ -81,7 +84,7 @@ class Message:
     @classmethod
     def of(cls, role: Role, text: str, *, where: str = "<message>") -> Message:
         """A message of one literal text."""
-        return cls(role, (Text((Piece(text, "template", where),)),))
+        return cls(role, (Text(((text, "template", where),)),))
 
     @property
     def text(self) -> str:

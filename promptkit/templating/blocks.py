@@ -1,7 +1,7 @@
 """Message tags: ``{% system %} {% developer %} {% user %} {% assistant %}``.
 
 A template compiles to a stream of events, not to text: literal text as ``(text, "template", where)``
-constants, values as `Piece` objects made by `data`, and role marks, which are objects created when
+constants, values as such tuples made by `data`, and role marks, which are objects created when
 this module is loaded. No text can equal a mark, so no value can open, close or change a message.
 `assemble` turns the stream into messages.
 """
@@ -51,7 +51,7 @@ class Fragment(str):
 def concat(events: Iterable[Any]) -> Fragment:
     """Jinja's ``concat``: joins what was captured, keeping every event's origin."""
     kept = tuple(_flat(events))
-    fragment = Fragment("".join([event[0] for event in kept if isinstance(event, tuple)]))
+    fragment = Fragment("".join([event[0] for event in kept if type(event) is tuple]))
     fragment._events = kept
     return fragment
 
@@ -62,7 +62,7 @@ def _flat(events: Iterable[Any]) -> Iterator[Any]:
             yield from event._events
         elif isinstance(event, str):
             # Plain text in the stream is the result of a filter block or a call: never a literal.
-            yield Piece(event, "input", "filter")
+            yield (event, "input", "filter")
         else:
             yield event
 
@@ -71,13 +71,13 @@ def data(value: Any, where: str) -> Any:
     """One printed value as an event. Anything but text, a number, a truth value or a date is refused."""
     kind = type(value)
     if kind is str:
-        return Piece(value, "input", where)
+        return (value, "input", where)
     if kind is Fragment:
         return value
     if isinstance(value, jinja2.Undefined):
         str(value)
     if kind in PRINTABLE:
-        return Piece(str(value), "input", where)
+        return (str(value), "input", where)
     raise InputError(_unprintable(value, where), field=where)
 
 
@@ -252,6 +252,8 @@ def _refuse_text(output: nodes.Output, name: str | None, file: str | None) -> No
     for child in output.nodes:
         if isinstance(child, nodes.TemplateData) and not child.data.strip():
             continue
+        if isinstance(child, nodes.Call) and isinstance(child.node, nodes.Name) and child.node.name == "super":
+            continue  # a parent's block may well be messages; what it is shows when it is rendered
         text = child.data.strip() if isinstance(child, nodes.TemplateData) else f"{{{{ {expression(child)} }}}}"
         line = child.lineno
         if isinstance(child, nodes.TemplateData):
@@ -268,35 +270,65 @@ def assemble(events: Iterable[Any], file: str) -> tuple[Message, ...]:
     Raises `TemplateError` for text outside the messages, a message inside another, an empty message
     or none at all.
     """
-    messages: list[Message] = []
-    pieces: list[Piece] = []
-    outside: list[Piece] = []
-    begin: Begin | None = None
-    for event in _flat(events):
-        kind = type(event)
-        if kind is tuple or kind is Piece:
-            pieces.append(event)
-        elif kind is Begin:
-            if begin is not None:
-                raise _misplaced(f"a {event.role!r} message inside the one of {begin.where}", event.where)
-            outside, pieces, begin = outside + pieces, [], event
-        else:
-            assert begin is not None, "the parser pairs every begin with an end"
-            messages.append(_message(begin.role, pieces, begin.where))
-            pieces, begin = [], None
-    if not messages:
-        return (_message("user", pieces, file),)
-    for text, _, where in outside + pieces:
-        if text.strip():
-            raise _misplaced(f"text outside the messages would be lost: {text.strip()[:40]!r}", where)
-    return tuple(messages)
+    assembly = _Assembly()
+    assembly.feed(events)
+    return assembly.finish(file)
+
+
+class _Assembly:
+    """Messages in the making."""
+
+    __slots__ = ("begin", "messages", "outside", "pieces")
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.outside: list[Piece] = []
+        self.pieces: list[Piece] = []
+        self.begin: Begin | None = None
+
+    def feed(self, events: Iterable[Any]) -> None:
+        pieces = self.pieces
+        for event in events:
+            kind = type(event)
+            if kind is tuple:
+                pieces.append(event)
+            elif kind is str:
+                pieces.append((event, "input", "filter"))
+            elif kind is Fragment:
+                self.feed(event._events)
+                pieces = self.pieces
+            else:
+                if kind is Begin:
+                    self._open(event)
+                else:
+                    self._close()
+                pieces = self.pieces
+
+    def finish(self, file: str) -> tuple[Message, ...]:
+        if not self.messages:
+            return (_message("user", self.pieces, file),)
+        for text, _, where in self.outside + self.pieces:
+            if text.strip():
+                raise _misplaced(f"text outside the messages would be lost: {text.strip()[:40]!r}", where)
+        return tuple(self.messages)
+
+    def _open(self, begin: Begin) -> None:
+        if self.begin is not None:
+            raise _misplaced(f"a {begin.role!r} message inside the one of {self.begin.where}", begin.where)
+        self.outside += self.pieces
+        self.pieces, self.begin = [], begin
+
+    def _close(self) -> None:
+        assert self.begin is not None, "the parser pairs every begin with its end"
+        self.messages.append(_message(self.begin.role, self.pieces, self.begin.where))
+        self.pieces, self.begin = [], None
 
 
 def _message(role: Role, pieces: list[Piece], where: str) -> Message:
     trimmed = _trim(pieces)
     if not any(piece[0] for piece in trimmed):
         raise _misplaced(f"the {role!r} message is empty for these inputs", where)
-    return Message(role, (Text(tuple(map(Piece._make, trimmed))),))
+    return Message(role, (Text(tuple(trimmed)),))
 
 
 def _trim(pieces: list[Piece]) -> list[Piece]:
@@ -305,13 +337,13 @@ def _trim(pieces: list[Piece]) -> list[Piece]:
     while begin < end and pieces[begin][1] == "template":
         text, kind, where = pieces[begin]
         if stripped := text.lstrip():
-            pieces[begin] = Piece(stripped, kind, where)
+            pieces[begin] = (stripped, kind, where)
             break
         begin += 1
     while begin < end and pieces[end - 1][1] == "template":
         text, kind, where = pieces[end - 1]
         if stripped := text.rstrip():
-            pieces[end - 1] = Piece(stripped, kind, where)
+            pieces[end - 1] = (stripped, kind, where)
             break
         end -= 1
     return pieces[begin:end]

@@ -34,22 +34,30 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
     """
     kind = type(value)
     if kind is str:
-        return _text(value, path)
+        return value if value.isascii() else _text(value, path)
     if kind in AS_IS:
         return value
     if depth > MAX_DEPTH:
         raise InputError(f"{path} is nested deeper than {MAX_DEPTH} levels, or holds itself", field=path)
     if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise InputError(f"{path} has the key {key!r}; keys must be texts", field=path)
-        return {_text(str(key), path): plain(item, f"{path}.{key}", depth + 1) for key, item in value.items()}
+        return _mapping(value, path, depth)
     if isinstance(value, (list, tuple)):
         return [plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
     if isinstance(value, (set, frozenset)):
         # Sets have no order of their own, and the same inputs must give the same bytes.
         return plain(sorted(value, key=str), path, depth + 1)
     return _from_object(value, path, depth)
+
+
+def _mapping(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+    result = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise InputError(f"{path} has the key {key!r}; keys must be texts", field=path)
+        # Most values are short texts; they need neither a call nor a path.
+        is_simple = type(item) is str and item.isascii()
+        result[_text(str(key), path)] = item if is_simple else plain(item, f"{path}.{key}", depth + 1)
+    return result
 
 
 def _from_object(value: Any, path: str, depth: int) -> Any:
