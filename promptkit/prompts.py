@@ -113,8 +113,8 @@ class Prompt(Generic[In, Out]):
         closure = Closure(source, env.Loader(roots))
         set_(self, "_closure", closure)
         set_(self, "_inputs", Inputs(input, source, closure.used_names()))
-        if output is not None:
-            self.schema  # noqa: B018 - a type without a schema fails now, not at the first run
+        if output is not None or not source.output_is_simple():
+            self.schema  # noqa: B018 - a type that does not work fails now, not at the first run
 
     source: Source
     parameters: Parameters
@@ -213,7 +213,7 @@ class Prompt(Generic[In, Out]):
         """SHA-256 (hex) over the template with all it includes, types and parameters."""
         digest = hashlib.sha256()
         types = [self._inputs.json_schema(), self.schema and dict(self.schema.json)]
-        about = json.dumps([types, self.parameters.as_dict()], sort_keys=True)
+        about = json.dumps([types, self.parameters.as_dict()])
         for text in (*self._closure.texts(), about):
             encoded = text.encode()
             digest.update(len(encoded).to_bytes(8, "big"))
@@ -269,6 +269,9 @@ class Prompt(Generic[In, Out]):
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"a Prompt is immutable; cannot set {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Prompt is immutable; cannot delete {name!r}")
 
     def __repr__(self) -> str:
         return f"Prompt({self.name!r}, inputs=[{', '.join(sorted(self.inputs))}])"

@@ -50,11 +50,16 @@ class Parameters:
         check("top_p", "a number above 0 and at most 1", lambda v: _is_number(v) and 0 < v <= 1)
         check("max_tokens", "a whole number of at least 1", lambda v: _is_whole(v) and v >= 1)
         check("seed", "a whole number of at least 0", lambda v: _is_whole(v) and v >= 0)
-        if isinstance(self.stop, str) or not all(isinstance(text, str) and text for text in self.stop):
+        is_list = isinstance(self.stop, (list, tuple))
+        if not is_list or not all(isinstance(text, str) and text for text in self.stop):
             raise DefinitionError(
                 f"parameter 'stop' must be a list of non-empty texts, got {self.stop!r}", field="stop"
             )
         object.__setattr__(self, "stop", tuple(self.stop))
+        # 0 and 0.0 are the same temperature, so they shall have the same fingerprint.
+        for name in ("temperature", "top_p"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Parameters:
@@ -76,7 +81,8 @@ class Parameters:
                 try:
                     parsed[name] = known[name](value)
                 except ValueError:
-                    raise DefinitionError(f"parameter {name!r} must be a number, got {value!r}", field=name) from None
+                    kind = "whole number" if known[name] is int else "number"
+                    raise DefinitionError(f"parameter {name!r} must be a {kind}, got {value!r}", field=name) from None
             else:
                 parsed[name] = value
         return cls(**parsed)
@@ -129,7 +135,8 @@ class Request:
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the content: equal requests, equal fingerprints, on any machine."""
         digest = hashlib.sha256()
-        schema = json.dumps(self.schema.json, sort_keys=True) if self.schema else ""
+        # The order of a schema's fields is the order a model writes them in.
+        schema = json.dumps([self.schema.name, self.schema.json]) if self.schema else ""
         parameters = json.dumps(self.parameters.as_dict(), sort_keys=True)
         texts = [part for message in self.messages for part in (message.role, message.text)]
         for text in (*texts, parameters, schema):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -49,12 +50,18 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     >>> redact("bad key sk-123", [Secret("sk-123")])
     'bad key [redacted]'
     """
-    for secret in secrets:
-        value = secret.reveal()
-        if not value:
-            continue
-        encoded = base64.b64encode(value.encode()).decode().rstrip("=")
-        for form in (value, value.replace("\\", "\\\\").replace('"', '\\"'), quote(value, safe=""), encoded):
-            if form in text:
-                text = text.replace(form, REDACTED)
+    # The longest first: a key may be the beginning of another.
+    for form in sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True):
+        if form in text:
+            text = text.replace(form, REDACTED)
     return text
+
+
+def _forms(value: str) -> list[str]:
+    """How a key may be written by whoever echoes it."""
+    if not value:
+        return []
+    escaped = json.dumps(value)[1:-1]
+    encoded = base64.b64encode(value.encode()).decode().rstrip("=")
+    codes = "".join(f"\\u{ord(char):04x}" for char in value)
+    return [value, escaped, escaped.replace("/", "\\/"), quote(value, safe=""), encoded, codes]

@@ -15,6 +15,14 @@ __all__ = ["main"]
 def main() -> None:
     """Entry point of the ``promptkit`` command."""
     try:
+        _run()
+    except KeyboardInterrupt:  # while still importing, or already leaving
+        print("Interrupted: nothing was saved.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _run() -> None:
+    try:
         import rich  # noqa: F401
         import typer  # noqa: F401
     except ImportError:

@@ -6,12 +6,11 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from promptkit import local_models
+from promptkit.cli.table import table
 
-__all__ = ["app"]
+__all__ = ["app", "fetch"]
 
 app = typer.Typer(help="List and fetch local models.", invoke_without_command=True, no_args_is_help=False)
 
@@ -38,14 +37,13 @@ def models(
         ]
         print(json.dumps(listed, indent=2))
         return
-    table = Table("name", "size", "context", "license", "file", box=None, pad_edge=False)
+    lines = [("name", "size", "context", "license", "file")]
     for model, file in rows:
         where = str(file) if file else f"not here: promptkit models fetch {model.name}"
-        table.add_row(model.name, f"{model.bytes / 1e6:.0f} MB", str(model.context), model.license, where)
-    Console().print(table)
+        lines.append((model.name, f"{model.bytes / 1e6:.0f} MB", str(model.context), model.license, where))
+    print(table(*lines))
 
 
-@app.command()
 def fetch(name: Annotated[str, typer.Argument(help="A model's name, as `promptkit models` lists it.")]) -> None:
     """Fetch a model now, so that the first run does not have to."""
     print(local_models.locate(name))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from promptkit.errors import DefinitionError
+from promptkit.prompts import Prompt
 from promptkit.templating.environment import SUFFIX, Loader, shipped_templates
 
 __all__ = ["new"]
@@ -24,10 +25,13 @@ def new(
     if not all(part.replace("-", "_").isidentifier() for part in parts):
         raise DefinitionError(f"{name!r} is not a template name", hint="use names like refund_reply or mail/refund")
     path = Path(folder, *parts).with_suffix(SUFFIX)
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         raise DefinitionError(f"{path} exists already", hint="choose another name") from None
-    print(f"Wrote {path}. Try: promptkit render {'/'.join(parts)} --help")
+    except OSError as error:
+        raise DefinitionError(f"cannot write {path}: {error.strerror}") from None
+    inputs = " ".join(f"--var {name}=..." for name in sorted(Prompt.load(path).inputs))
+    print(f"Wrote {path}. Try: promptkit render {path} {inputs}")

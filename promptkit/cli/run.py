@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.status import Status
 
 from promptkit.cli.variables import VAR, VAR_FILE, read_variables
 from promptkit.client import Client
-from promptkit.errors import OutputError, ProviderError
+from promptkit.errors import DefinitionError, OutputError, PromptkitError, ProviderError
+from promptkit.plans import Result
 from promptkit.prompts import Prompt
-from promptkit.requests import Usage
 
-__all__ = ["run"]
+__all__ = ["Interrupted", "run"]
+
+
+class Interrupted(Exception):
+    """Ctrl-C, with what was kept. No KeyboardInterrupt, because typer would swallow it."""
 
 
 def run(
@@ -32,54 +37,89 @@ def run(
     """Ask the configured model, and show the answer as it comes."""
     chosen = {"max_tokens": max_tokens, "temperature": temperature, "seed": seed}
     parameters = {name: value for name, value in chosen.items() if value is not None}
-    loaded = Prompt.load(prompt).with_parameters(**parameters)
-    inputs = read_variables(var or [], var_file or [])
-    loaded.render(inputs)  # A wrong input is refused before a model is loaded.
-    with Client(config, model=model) as client:
-        if as_json:
-            _print_json(client, loaded, inputs)
-        elif loaded.output is str:
-            _print_stream(client, loaded, inputs)
-        else:
-            print(_dump(loaded.output, client.run(loaded, inputs).output, indent=2))
-
-
-def _print_stream(client: Client, prompt: Prompt[Any, Any], inputs: Any) -> None:
-    begun = False
-    stream = client.stream(prompt, inputs)
+    show = _show_json if as_json else _show
     try:
-        for text in stream:
-            begun = True
-            print(text, end="", flush=True)
+        loaded = _with_parameters(Prompt.load(prompt), parameters)
+        inputs = read_variables(var or [], var_file or [])
+        loaded.render(inputs)  # A wrong input is refused before a model is loaded.
+        with Client(config, model=model) as client:
+            show(client, loaded, inputs)
+    except PromptkitError as error:
+        if as_json:
+            print(json.dumps(_failure(error), ensure_ascii=False))
+        raise
+
+
+def _with_parameters(prompt: Prompt[Any, Any], parameters: dict[str, Any]) -> Prompt[Any, Any]:
+    try:
+        return prompt.with_parameters(**parameters)
+    except DefinitionError as error:
+        raise typer.BadParameter(error.message) from None
+
+
+def _show(client: Client, prompt: Prompt[Any, Any], inputs: Any) -> None:
+    if prompt.output is str:
+        _show_stream(client, prompt, inputs)
+        return
+    with _waiting():
+        result = client.run(prompt, inputs)
+    print(_dump(prompt.output, result.output, indent=2))
+
+
+def _show_stream(client: Client, prompt: Prompt[Any, Any], inputs: Any) -> None:
+    shown = 0
+    waiting = _waiting()
+    waiting.start()
+    try:
+        with client.stream(prompt, inputs) as stream:
+            for text in stream:
+                waiting.stop()
+                shown += len(text)
+                print(text, end="", flush=True)
+    except KeyboardInterrupt:
+        kept = f"the {shown} characters shown are all there is" if shown else "no text had come"
+        raise Interrupted(f"Interrupted: {kept}; nothing was saved.") from None
     finally:
-        stream.close()
-        if begun:
+        waiting.stop()
+        if shown:
             print(flush=True)
 
 
-def _print_json(client: Client, prompt: Prompt[Any, Any], inputs: Any) -> None:
-    try:
+def _show_json(client: Client, prompt: Prompt[Any, Any], inputs: Any) -> None:
+    with _waiting():
         result = client.run(prompt, inputs)
-    except (OutputError, ProviderError) as error:
-        text = error.text if isinstance(error, OutputError) else error.partial
-        usage = error.usage if isinstance(error, OutputError) else None
-        failure = {"error": type(error).__name__, "message": error.message, "text": text, "usage": _usage(usage)}
-        print(json.dumps(failure, ensure_ascii=False))
-        raise
+    print(json.dumps(_success(prompt, result), ensure_ascii=False))
+
+
+def _waiting() -> Status:
+    """A sign of life on a terminal, from the start until the first text; nothing where nobody watches."""
+    return Console(stderr=True).status("waiting for the model")
+
+
+def _success(prompt: Prompt[Any, Any], result: Result[Any]) -> dict[str, Any]:
     completion = result.completions[-1]
-    document = {
+    return {
         "output": json.loads(_dump(prompt.output, result.output)),
         "text": result.text,
         "ending": completion.ending,
         "model": completion.model,
-        "usage": _usage(result.usage),
+        "usage": result.usage and dataclasses.asdict(result.usage),
         "prompt": prompt.fingerprint,
     }
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
 
 
-def _usage(usage: Usage | None) -> dict[str, int] | None:
-    return None if usage is None else dataclasses.asdict(usage)
+def _failure(error: PromptkitError) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "error": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint,
+        "field": error.field,
+    }
+    if isinstance(error, OutputError):
+        document |= {"text": error.text, "usage": error.usage and dataclasses.asdict(error.usage)}
+    if isinstance(error, ProviderError):
+        document |= {"text": error.partial, "status": error.status, "retryable": error.retryable}
+    return document
 
 
 def _dump(output: Any, value: Any, indent: int | None = None) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from promptkit import strict_json
 from promptkit.errors import InputError
 
 __all__ = ["VAR", "VAR_FILE", "read_variables"]
@@ -32,7 +32,7 @@ def read_variables(variables: Sequence[str], files: Sequence[str]) -> dict[str, 
         raise InputError("standard input can be read for one input only")
     for name, value, is_file in pairs:
         if value == "-":
-            _set(inputs, name, sys.stdin.read())
+            _set(inputs, name, _standard_input(name))
         else:
             _set(inputs, name, _read(name, value) if is_file else value)
     return inputs
@@ -40,8 +40,10 @@ def read_variables(variables: Sequence[str], files: Sequence[str]) -> dict[str, 
 
 def _split(item: str, option: str) -> tuple[str, str]:
     name, equals, value = item.partition("=")
-    if not equals or not name:
+    if not equals or not all(name.split(".")):
         raise InputError(f"{option} takes name=value, got {item!r}")
+    if option == "--var-file" and not value:
+        raise InputError(f"{option} takes name=file, got {item!r}", field=name)
     return name, value
 
 
@@ -56,19 +58,33 @@ def _set(inputs: dict[str, Any], name: str, value: Any) -> None:
     inputs[last] = value
 
 
+def _standard_input(name: str) -> str:
+    if sys.stdin is None or sys.stdin.closed:
+        raise InputError(f"there is no standard input to read {name!r} from", field=name)
+    return _text(sys.stdin.buffer.read(), "standard input", name)
+
+
 def _read(name: str, file: str) -> Any:
     path = Path(file)
     try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read {file} for input {name!r}: {error.strerror}", field=name) from None
-    except UnicodeDecodeError:
-        raise InputError("not UTF-8", file=file, field=name) from None
+        raw = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"cannot read {file} for input {name!r}: {reason}", field=name) from None
+    text = _text(raw, file, name)
     if path.suffix.lower() != ".json":
         return text
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
+        return strict_json.loads(text)
+    except strict_json.NotJson as error:
         raise InputError(
-            f"not valid JSON: {error.msg}", file=file, line=error.lineno, column=error.colno, field=name
+            f"not valid JSON: {error}", file=file, line=error.line, column=error.column, field=name
         ) from None
+
+
+def _text(raw: bytes, file: str, name: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise InputError("not UTF-8", file=file, line=line, field=name) from None

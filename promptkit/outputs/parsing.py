@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from promptkit import strict_json
 from promptkit.errors import Filtered, NotParsed, OutputError, Refused, Truncated
 from promptkit.outputs.schema import WRAPPED, is_wrapped
 from promptkit.requests import Completion, Ending
@@ -44,8 +45,8 @@ def parse(completion: Completion, output: Any) -> Any:
         return NotParsed(message, field=field, text=completion.text, usage=completion.usage)
 
     try:
-        value = json.loads(completion.text)
-    except (ValueError, RecursionError) as error:
+        value = strict_json.loads(completion.text)
+    except strict_json.NotJson as error:
         raise failed(f"the answer is not JSON: {error}") from None
     adapter = TypeAdapter(output)
     if is_wrapped(adapter.json_schema()):

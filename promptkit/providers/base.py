@@ -17,7 +17,7 @@ from promptkit.errors import (
 from promptkit.requests import Completion, Ending, Request, Usage
 from promptkit.secrets import Secret
 
-__all__ = ["Answer", "Delta", "HttpCall", "HttpReply", "Provider", "ServerEvent", "error_for_status"]
+__all__ = ["NEVER_RETRY", "Answer", "Delta", "HttpCall", "HttpReply", "Provider", "ServerEvent", "error_for_status"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,7 @@ class Delta:
         usage: tokens.
         model: the model's name as the provider reports it.
         id: the provider's id of the answer.
+        progress: the model is at work, though this event brings no text of the answer.
         last: nothing follows; the server may keep the connection open all the same.
     """
 
@@ -77,6 +78,7 @@ class Delta:
     usage: Usage | None = None
     model: str = ""
     id: str = ""
+    progress: bool = False
     last: bool = False
 
 
@@ -119,7 +121,9 @@ class Answer:
     def add(self, delta: Delta) -> None:
         if delta.text:
             self._texts.append(delta.text)
-        self._ending = delta.ending or self._ending
+        # A refusal stays one, though the stream then ends with an ordinary "stop".
+        if self._ending != "refused":
+            self._ending = delta.ending or self._ending
         self._usage = delta.usage or self._usage
         self._model = delta.model or self._model
         self._id = delta.id or self._id
@@ -128,6 +132,10 @@ class Answer:
     def text(self) -> str:
         return "".join(self._texts)
 
+    @property
+    def has_ended(self) -> bool:
+        return self._ending is not None
+
     def completion(self) -> Completion:
         """The whole answer. Raises `StreamTruncated` if nothing said that it ended."""
         if self._ending is None:
@@ -135,6 +143,7 @@ class Answer:
         return Completion(text=self.text, ending=self._ending, usage=self._usage, model=self._model, id=self._id)
 
 
+# Used-up money and a too long prompt do not mend themselves.
 NEVER_RETRY = frozenset({"insufficient_quota", "billing_hard_limit_reached", "exceed_context_size_error"})
 
 

@@ -13,7 +13,15 @@ from importlib.resources import files
 from typing import Any
 
 from promptkit.errors import ConfigError, ProviderError, ServerFailed, nearest
-from promptkit.providers.base import Answer, Delta, HttpCall, HttpReply, ServerEvent, error_for_status
+from promptkit.providers.base import (
+    NEVER_RETRY,
+    Answer,
+    Delta,
+    HttpCall,
+    HttpReply,
+    ServerEvent,
+    error_for_status,
+)
 from promptkit.requests import Completion, Ending, Request, Usage
 from promptkit.secrets import Secret
 
@@ -74,11 +82,14 @@ class OpenAI:
         base_url = (self.base_url or self._dialect.base_url).rstrip("/")
         if not base_url.startswith(("http://", "https://")):
             raise ConfigError(
-                f"base_url must begin with http:// or https://, got {base_url!r}",
+                "base_url must begin with http:// or https://",  # without it: it may be a key in the wrong place
                 field="base_url",
                 hint='for example base_url = "http://127.0.0.1:8080/v1"',
             )
         object.__setattr__(self, "base_url", base_url)
+        key = self.api_key.reveal() if self.api_key else "none"
+        if not (key and key.isascii() and key.isprintable()):
+            raise ConfigError("api_key must be printable ASCII", field="api_key", hint="is there a line end in it?")
 
     def build(self, request: Request, *, stream: bool) -> HttpCall:
         key = self.api_key
@@ -126,18 +137,12 @@ def encode(body: dict[str, Any]) -> bytes:
 
 def parse_reply(reply: HttpReply) -> Completion:
     """The answer in a whole reply."""
-    try:
-        body = json.loads(reply.body)
-    except ValueError:
-        body = None
-    if isinstance(body, list) and body:  # Gemini wraps its errors in a list.
-        body = body[0]
-    if reply.status != 200 or not isinstance(body, dict) or "error" in body:
+    body = _json(reply.body)
+    if reply.status != 200 or not isinstance(body, dict) or body.get("error") is not None:
         raise _error(reply, body)
     answer = Answer()
     for choice in _choices(body):
-        message = choice.get("message") or {}
-        answer.add(_delta(message, choice, body))
+        answer.add(_delta(choice.get("message"), choice, body))
     if answer.text == "" and not _choices(body):
         raise ServerFailed("the server answered without any choice", status=reply.status, retryable=True)
     return answer.completion()
@@ -147,16 +152,23 @@ def parse_event(event: ServerEvent) -> Delta | None:
     """What one event of a stream adds."""
     if event.data.strip() == "[DONE]":
         return Delta(last=True)
-    try:
-        body = json.loads(event.data)
-    except ValueError:
-        raise ServerFailed(f"an event of the stream is not JSON: {event.data[:80]!r}", retryable=True) from None
-    if not isinstance(body, dict) or "error" in body or event.event == "error":
+    body = _json(event.data)
+    if body is None:
+        raise ServerFailed(f"an event of the stream is not JSON: {event.data[:80]!r}", retryable=True)
+    if not isinstance(body, dict) or body.get("error") is not None or event.event == "error":
         raise _stream_error(body)
     choices = _choices(body)
     if not choices:
         return Delta(usage=_usage(body.get("usage")), model=_name(body, "model"), id=_name(body, "id"))
-    return _delta(choices[0].get("delta") or {}, choices[0], body)
+    return _delta(choices[0].get("delta"), choices[0], body)
+
+
+def _json(text: str | bytes) -> Any:
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return body[0] if isinstance(body, list) and body else body  # Gemini wraps its errors in a list.
 
 
 def _choices(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -164,26 +176,33 @@ def _choices(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 
 
-def _delta(message: dict[str, Any], choice: dict[str, Any], body: dict[str, Any]) -> Delta:
+# What shows that a model is at work before any text of its answer: thinking, tools, llama.cpp's reading of a prompt.
+AT_WORK = ("reasoning", "reasoning_content", "tool_calls")
+
+
+def _delta(message: Any, choice: dict[str, Any], body: dict[str, Any]) -> Delta:
+    message = message if isinstance(message, dict) else {}
     reason = choice.get("finish_reason")
-    ending = None if reason is None else ENDINGS.get(reason)
+    ending = ENDINGS.get(reason) if isinstance(reason, str) else None
     if reason == "error":
         raise ServerFailed("the server reported an error in the middle of the answer", retryable=True)
     if reason is not None and ending is None:
         raise ServerFailed(f"the server ended the answer for an unknown reason: {reason!r}")
-    refusal = message.get("refusal")
-    if refusal:
-        ending = "refused"
-    text = refusal or _text(message.get("content"))
-    usage = _usage(body.get("usage"))
-    return Delta(text=text, ending=ending, usage=usage, model=_name(body, "model"), id=_name(body, "id"))
+    refusal = _text(message.get("refusal"))
+    return Delta(
+        text=refusal or _text(message.get("content")),
+        ending="refused" if refusal else ending,
+        usage=_usage(body.get("usage")),
+        model=_name(body, "model"),
+        id=_name(body, "id"),
+        progress="prompt_progress" in body or any(message.get(key) for key in AT_WORK),
+    )
 
 
 def _text(content: Any) -> str:
     if isinstance(content, list):  # Mistral sends parts; only its text parts are the answer.
-        return "".join(
-            part.get("text", "") for part in content if isinstance(part, dict) and part.get("type") == "text"
-        )
+        texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+        return "".join(text for text in texts if isinstance(text, str))
     return content if isinstance(content, str) else ""
 
 
@@ -212,16 +231,25 @@ def _error(reply: HttpReply, body: Any) -> ProviderError:
     if 300 <= reply.status < 400:
         return error_for_status(reply.status, "the server redirects; a key is never sent on to another address")
     if reply.status == 200:
-        return ServerFailed(message, status=200, code=code, retryable=code is None)
-    return error_for_status(reply.status, message, code=code, retry_after=retry_after(reply.headers))
+        return _error_within(body, message, code)
+    error = error_for_status(reply.status, message, code=code, retry_after=retry_after(reply.headers))
+    if reply.headers.get("x-should-retry") == "false":
+        error.retryable = False
+    return error
 
 
 def _stream_error(body: Any) -> ProviderError:
     message, code = _explain(body)
-    status = body["error"].get("code") if isinstance(body, dict) and isinstance(body.get("error"), dict) else None
+    return _error_within(body, message or "the server reported an error in the stream", code)
+
+
+def _error_within(body: Any, message: str, code: str | None) -> ProviderError:
+    """An error inside an answer that began well (HTTP 200); its number is then in the body, if anywhere."""
+    error = body.get("error") if isinstance(body, dict) else None
+    status = error.get("code") if isinstance(error, dict) else None
     if isinstance(status, int) and 400 <= status < 600:
-        return error_for_status(status, message or "the server reported an error", code=code)
-    return ServerFailed(message or "the server reported an error in the stream", code=code, retryable=True)
+        return error_for_status(status, message, code=code)
+    return ServerFailed(message, status=200, code=code, retryable=code not in NEVER_RETRY)
 
 
 def _explain(body: Any) -> tuple[str, str | None]:
@@ -260,4 +288,4 @@ def retry_after(headers: Any) -> float | None:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - now
         except ValueError:
             return None
-    return max(seconds, 0.0) if math.isfinite(seconds) and seconds > -86400 else None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 
-from jinja2 import runtime, utils
+from jinja2 import filters, runtime
 
 from promptkit.templating.blocks import Fragment
 
@@ -38,7 +38,7 @@ _ALLOWED: dict[type, frozenset[str]] = {
     runtime.LoopContext: _LOOP,
     runtime.Macro: frozenset({"arguments", "caller", "catch_kwargs", "catch_varargs", "name"}),
     runtime.BlockReference: frozenset({"super"}),
-    utils.Cycler: frozenset({"current", "next", "reset"}),
+    filters._GroupTuple: frozenset({"grouper", "list"}),  # what `groupby` gives
 }
 
 

@@ -9,14 +9,17 @@ this module is loaded. No text can equal a mark, so no value can open, close or 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import jinja2
-from jinja2 import compiler, ext, lexer, nodes
+from jinja2 import compiler, ext, filters, lexer, nodes
 
 from promptkit.errors import InputError, TemplateError
 from promptkit.messages import ROLES, Message, Piece, Role, Text
+from promptkit.templating import structure
+from promptkit.templating.plain import Hidden
+from promptkit.templating.structure import END_NAME
 
 __all__ = ["CodeGenerator", "Fragment", "MessageTags", "assemble", "concat", "data"]
 
@@ -38,7 +41,6 @@ class End:
 
 
 END = End()
-END_NAME = "end"
 
 
 class Fragment(str):
@@ -48,23 +50,21 @@ class Fragment(str):
     _events: tuple[Any, ...]
 
 
+TEXTS = frozenset({str, Fragment})
+VIEWS: tuple[type, ...] = (type({}.items()), type({}.keys()), type({}.values()))
+DATA = frozenset(
+    {*PRINTABLE, *TEXTS, *VIEWS, datetime.timedelta, type(None), dict, list, tuple, range, filters._GroupTuple}
+)
+
+
 def concat(events: Iterable[Any]) -> Fragment:
     """Jinja's ``concat``: joins what was captured, keeping every event's origin."""
-    kept = tuple(_flat(events))
-    fragment = Fragment("".join([event[0] for event in kept if type(event) is tuple]))
-    fragment._events = kept
-    return fragment
-
-
-def _flat(events: Iterable[Any]) -> Iterator[Any]:
+    kept: list[Any] = []
     for event in events:
-        if isinstance(event, Fragment):
-            yield from event._events
-        elif isinstance(event, str):
-            # Plain text in the stream is the result of a filter block or a call: never a literal.
-            yield (event, "input", "filter")
-        else:
-            yield event
+        kept.extend(event._events if type(event) is Fragment else [event])
+    fragment = Fragment("".join([event[0] for event in kept if type(event) is tuple]))
+    fragment._events = tuple(kept)
+    return fragment
 
 
 def data(value: Any, where: str) -> Any:
@@ -81,9 +81,25 @@ def data(value: Any, where: str) -> Any:
     raise InputError(_unprintable(value, where), field=where)
 
 
+def joined(values: Iterable[Any]) -> str:
+    """The operator ``~``: joins what could be printed."""
+    return "".join([str(value) if type(value) in TEXTS else data(value, "a part of ~")[0] for value in values])
+
+
+def require_data(value: Any) -> Any:
+    """``value``, unless it is something inside Jinja or a secret, which no filter and no list may take."""
+    if type(value) in DATA or isinstance(value, jinja2.Undefined):
+        return value
+    if isinstance(value, Hidden):
+        repr(value)  # raises, with the secret's name
+    raise InputError(f"a {type(value).__name__} is no data", hint="call it, or take one of its values")
+
+
 def _unprintable(value: Any, where: str) -> str:
     if value is None:
         return f"{{{{ {where} }}}} is None and would print as the word 'None'; put it in `{{% if {where} %}}`"
+    if isinstance(value, Hidden):
+        return f"{{{{ {where} }}}} is a secret and is never printed"
     if isinstance(value, (dict, list, tuple)):
         kind = "a mapping" if isinstance(value, dict) else "a list"
         return f"{{{{ {where} }}}} is {kind}; say how to print it, as `{{{{ {where} | json }}}}`, or loop over it"
@@ -111,7 +127,7 @@ class MessageTags(ext.Extension):
             tag = tokens[index + 1].value
             if tag in self.tags:
                 begin = index
-            elif begin is not None and tag.startswith("end") and tag[3:] in self.tags:
+            elif begin is not None and str(tag).startswith("end") and tag[3:] in self.tags:
                 _dedent(tokens, begin, index)
                 begin = None
         return tokens
@@ -154,7 +170,7 @@ class CodeGenerator(compiler.CodeGenerator):
     """Compiles outputs to events instead of text."""
 
     def visit_Template(self, node: nodes.Template, frame: compiler.Frame | None = None) -> None:  # noqa: N802
-        check_structure(node, self.name, self.filename)
+        structure.check(node, self.environment, self.filename or self.name or "")
         super().visit_Template(node, frame)
 
     def visit_Output(self, node: nodes.Output, frame: compiler.Frame) -> None:  # noqa: N802
@@ -168,97 +184,70 @@ class CodeGenerator(compiler.CodeGenerator):
         if frame.require_output_check:
             self.outdent()
 
+    # A call block and a filter block write one value, and it is a value like any other; what
+    # `simple_write` writes are the events of another template.
+    def start_write(self, frame: compiler.Frame, node: nodes.Node | None = None) -> None:
+        super().start_write(frame, node)
+        self.write("environment.data(")
+
+    def end_write(self, frame: compiler.Frame) -> None:
+        self.write(", 'block')")
+        super().end_write(frame)
+
+    def simple_write(self, s: str, frame: compiler.Frame, node: nodes.Node | None = None) -> None:
+        super().start_write(frame, node)
+        self.write(s)
+        super().end_write(frame)
+
+    def visit_Assign(self, node: nodes.Assign, frame: compiler.Frame) -> None:  # noqa: N802
+        self.newline(node)  # an error in it is then one of this line
+        super().visit_Assign(node, frame)
+
+    def visit_Concat(self, node: nodes.Concat, frame: compiler.Frame) -> None:  # noqa: N802
+        self.write("environment.joined((")
+        for child in node.nodes:
+            self.visit(child, frame)
+            self.write(", ")
+        self.write("))")
+
+    def visit_List(self, node: nodes.List, frame: compiler.Frame) -> None:  # noqa: N802
+        self.write("[")
+        for child in node.items:
+            self._item(child, frame)
+        self.write("]")
+
+    def visit_Dict(self, node: nodes.Dict, frame: compiler.Frame) -> None:  # noqa: N802
+        self.write("{")
+        for pair in node.items:
+            self.visit(pair.key, frame)
+            self.write(": ")
+            self._item(pair.value, frame)
+        self.write("}")
+
+    def _item(self, child: nodes.Expr, frame: compiler.Frame) -> None:
+        self.write("environment.item(")
+        self.visit(child, frame)
+        self.write("), ")
+
     def _event(self, child: nodes.Expr, frame: compiler.Frame) -> None:
         begin, end = ("yield ", "") if frame.buffer is None else (f"{frame.buffer}.append(", ")")
         where = f"{self.filename or self.name}:{child.lineno}"
         self.writeline(begin, child)
         if isinstance(child, nodes.TemplateData):
             self.write(repr((child.data, "template", where)))
-        elif isinstance(child, nodes.Const) and isinstance(child.value, str):
+        elif isinstance(child, nodes.Const) and isinstance(child.value, str) and is_unicode(child.value):
             self.write(repr((child.value, "template", where)))
         elif isinstance(child, nodes.ExtensionAttribute):
             self.write("environment.end" if child.name == END_NAME else f"environment.begin({child.name!r}, {where!r})")
         else:
             self.write("environment.data(")
             self.visit(child, frame)
-            self.write(f", {expression(child)!r})")
+            self.write(f", {structure.expression(child)!r})")
         self.write(end)
 
 
-def expression(node: nodes.Node) -> str:
-    """A printed expression as its author would name it: ``ticket.body`` for ``{{ ticket.body | trim }}``."""
-    if isinstance(node, nodes.Name):
-        return node.name
-    if isinstance(node, nodes.Getattr):
-        return f"{expression(node.node)}.{node.attr}"
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
-        return f"{expression(node.node)}[{node.arg.value!r}]"
-    for child in node.iter_child_nodes():
-        return expression(child)
-    return "expression"
-
-
-def check_structure(tree: nodes.Template, name: str | None, file: str | None) -> None:
-    """Refuse message tags where they cannot be, and text where it would be lost.
-
-    Raises `jinja2.TemplateSyntaxError` with the line.
-    """
-    has_messages = any(_is_mark(child) for child in tree.find_all(nodes.Output))
-    _check(tree, has_messages, None, None, name, file)
-
-
-CAPTURES: dict[type[nodes.Node], str] = {
-    nodes.Macro: "a macro",
-    nodes.CallBlock: "a call block",
-    nodes.FilterBlock: "a filter block",
-    nodes.AssignBlock: "a set block",
-}
-
-
-def _is_mark(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Output) and isinstance(node.nodes[0], nodes.ExtensionAttribute)
-
-
-def _check(
-    node: nodes.Node,
-    has_messages: bool,
-    inside: str | None,
-    capture: str | None,
-    name: str | None,
-    file: str | None,
-) -> None:
-    capture = CAPTURES.get(type(node), capture)
-    for child in node.iter_child_nodes():
-        if not isinstance(child, nodes.Output):
-            _check(child, has_messages, inside, capture, name, file)
-            continue
-        if not _is_mark(child):
-            if has_messages and inside is None and capture is None:
-                _refuse_text(child, name, file)
-            continue
-        mark: Any = child.nodes[0]
-        if mark.name == END_NAME:
-            inside = None
-            continue
-        if inside or capture:
-            place = capture or f"the {inside!r} message"
-            raise jinja2.TemplateSyntaxError(
-                f"a {mark.name!r} message cannot stand inside {place}", child.lineno, name, file
-            )
-        inside = mark.name
-
-
-def _refuse_text(output: nodes.Output, name: str | None, file: str | None) -> None:
-    for child in output.nodes:
-        if isinstance(child, nodes.TemplateData) and not child.data.strip():
-            continue
-        if isinstance(child, nodes.Call) and isinstance(child.node, nodes.Name) and child.node.name == "super":
-            continue  # a parent's block may well be messages; what it is shows when it is rendered
-        text = child.data.strip() if isinstance(child, nodes.TemplateData) else f"{{{{ {expression(child)} }}}}"
-        line = child.lineno
-        if isinstance(child, nodes.TemplateData):
-            line += child.data[: len(child.data) - len(child.data.lstrip())].count("\n")
-        raise jinja2.TemplateSyntaxError(f"text outside the messages would be lost: {text[:40]!r}", line, name, file)
+def is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def assemble(events: Iterable[Any], file: str) -> tuple[Message, ...]:
@@ -292,8 +281,6 @@ class _Assembly:
             kind = type(event)
             if kind is tuple:
                 pieces.append(event)
-            elif kind is str:
-                pieces.append((event, "input", "filter"))
             elif kind is Fragment:
                 self.feed(event._events)
                 pieces = self.pieces

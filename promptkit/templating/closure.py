@@ -10,11 +10,12 @@ import re
 from typing import Any, NamedTuple
 
 import jinja2
-from jinja2 import meta, nodes
+from jinja2 import nodes
 
 from promptkit.errors import TemplateError, TemplateNotFound
 from promptkit.templating import source
 from promptkit.templating.environment import Environment, Loader, display, syntax_errors
+from promptkit.templating.names import assigned_names, free_names
 from promptkit.templating.source import Source
 
 __all__ = ["Closure", "Use"]
@@ -26,6 +27,7 @@ class Part(NamedTuple):
     """One template of a closure."""
 
     text: str
+    name: str
     file: str
     tree: nodes.Template
 
@@ -52,10 +54,9 @@ class Closure:
         self._loader = loader
         self._environment = Environment(jinja2.FunctionLoader(self._load))
         self._parts: dict[str, Part] = {}
-        tree = self._environment.tree(root.text, name=root.name, file=root.file)
-        self._root = Part(root.text, root.file, tree)
+        self._root = self._part(root.text, root.name, root.file)
         self._follow(self._root)
-        self.template = self._environment.build(tree, name=root.name, file=root.file)
+        self.template = self._environment.build(self._root.tree, name=root.name, file=root.file)
 
     def texts(self) -> list[str]:
         """Every text, the template's own first, the others by name."""
@@ -65,17 +66,17 @@ class Closure:
         """Names that have to come from the inputs."""
         parts = [self._root, *self._parts.values()]
         # An included template sees what its includer sets, so a name set anywhere is not an input.
-        assigned = {
-            node.name for part in parts for node in part.tree.find_all(nodes.Name) if node.ctx in ("store", "param")
-        }
+        assigned = set().union(*(assigned_names(part.tree) for part in parts))
         used: dict[str, Use] = {}
         for part in parts:
-            with syntax_errors(part.file):
-                names = meta.find_undeclared_variables(part.tree) - self._environment.globals.keys()
-            for name in sorted(names if part is self._root else names - assigned):
-                line = next(node.lineno for node in part.tree.find_all(nodes.Name) if node.name == name)
-                used.setdefault(name, Use(part.file, line, _column(part.text, line, name)))
+            for name, node in sorted(free_names(part.tree).items()):
+                is_outside = part is self._root or name not in assigned
+                if is_outside and name not in self._environment.globals:
+                    used.setdefault(name, _use(part, node))
         return used
+
+    def _part(self, text: str, name: str, file: str) -> Part:
+        return Part(text, name, file, self._environment.tree(text, name=name, file=file))
 
     def _load(self, name: str) -> tuple[str, str | None, None] | None:
         part = self._parts.get(name)
@@ -96,8 +97,11 @@ class Closure:
         except TemplateNotFound:
             return False
         file = display(path)
-        self._parts[name] = Part(text, file, self._environment.tree(text, name=name, file=file))
+        self._parts[name] = self._part(text, name, file)
         self._follow(self._parts[name])
+        # Compiled now and kept by the environment, so that its faults show when the prompt is loaded.
+        with syntax_errors(file):
+            self._environment.get_template(name)
         return True
 
     def _not_found(self, name: str, file: str, line: int) -> None:
@@ -125,6 +129,9 @@ def _names(reference: Any, file: str) -> list[str]:
     )
 
 
-def _column(text: str, line: int, name: str) -> int:
-    found = re.search(rf"\b{re.escape(name)}\b", text.split("\n")[line - 1])
-    return found.start() + 1 if found else 1
+def _use(part: Part, node: nodes.Name) -> Use:
+    lines = part.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    text, word = lines[node.lineno - 1], rf"(?<![\w.]){re.escape(node.name)}\b"
+    # Inside a tag, if one begins on this line; the same word may stand in the text before it.
+    found = re.search(rf"\{{[{{%](?:(?![}}%]\}}).)*?{word}", text) or re.search(word, text)
+    return Use(part.file, node.lineno, found.end() - len(node.name) + 1 if found else 1)

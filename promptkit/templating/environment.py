@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import jinja2
 from jinja2 import nodes, runtime, sandbox
 
-from promptkit.errors import TemplateError, TemplateNotFound, nearest
+from promptkit.errors import InputError, TemplateError, TemplateNotFound, nearest
 from promptkit.templating import blocks, source
 from promptkit.templating.attributes import allowed
 
@@ -35,8 +36,11 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
     code_generator_class = blocks.CodeGenerator
     concat = staticmethod(blocks.concat)
     data = staticmethod(blocks.data)
+    joined = staticmethod(blocks.joined)
+    item = staticmethod(blocks.require_data)
     begin = blocks.Begin
     end = blocks.END
+    intercepted_binops = frozenset({"%"})
 
     def __init__(self, loader: jinja2.BaseLoader | None = None) -> None:
         super().__init__(
@@ -50,11 +54,17 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
             # The optimiser runs constant expressions while compiling, even in branches that never run.
             optimized=False,
         )
-        self.globals.pop("lipsum")
-        self.filters["json"] = _json
-        self.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "sort_keys": False}
+        # Gone: what draws random numbers, what makes HTML, and objects that print as an address in memory.
+        for name in ("lipsum", "cycler", "joiner"):
+            self.globals.pop(name)
+        for name in ("random", "safe", "e", "escape", "forceescape", "xmlattr", "urlize", "pprint"):
+            self.filters.pop(name)
+        self.filters["json"] = self.filters["tojson"] = _json
+        self.filters = {name: _guarded(function) for name, function in self.filters.items()}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, jinja2.Undefined):
+            str(obj)  # raises, and names what was missing first
         # A mapping's key wins over its methods, so `ticket.items` is the data. It is also the fast path:
         # stock Jinja tries getattr first and pays for an AttributeError at every `x.key`.
         if type(obj) is dict and attribute in obj:
@@ -71,13 +81,14 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
         except (TypeError, LookupError):
             return self.undefined(obj=obj, name=argument)
 
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        # On a text, `%` formats: it would show the inside of whatever it is given.
+        for value in right if type(right) is tuple else (right,):
+            blocks.require_data(value)
+        return super().call_binop(context, operator, left, right)
+
     def is_safe_callable(self, obj: Any) -> bool:
-        return not isinstance(obj, type) or obj in (
-            dict,
-            jinja2.utils.Cycler,
-            jinja2.utils.Joiner,
-            jinja2.utils.Namespace,
-        )
+        return not isinstance(obj, type) or obj in (dict, jinja2.utils.Namespace)
 
     def tree(self, text: str, *, name: str, file: str) -> nodes.Template:
         """The syntax tree of a template's text (front matter included).
@@ -103,6 +114,7 @@ def syntax_errors(file: str) -> Iterator[None]:
     try:
         yield
     except jinja2.TemplateSyntaxError as error:
+        # Jinja's longer messages go on with advice.
         message, _, advice = str(error.message).partition(". ")
         raise TemplateError(message, file=error.filename or file, line=error.lineno, hint=advice or None) from None
     except (RecursionError, MemoryError, SyntaxError, OverflowError) as error:
@@ -117,9 +129,27 @@ def _json(value: Any, indent: int | None = None) -> str:
     """``value`` as JSON text, unescaped: a prompt is not HTML."""
     import json
 
-    if isinstance(value, jinja2.Undefined):
-        str(value)
-    return json.dumps(value, ensure_ascii=False, indent=indent, default=str)
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=_json_value)
+
+
+def _json_value(value: Any) -> str:
+    if isinstance(value, blocks.PRINTABLE):
+        return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    raise InputError(f"a {type(value).__name__} cannot be written as JSON")
+
+
+def _guarded(function: Any) -> Any:
+    """A filter that takes data only, and gives lists instead of iterators, whose text would be an address."""
+    position = 1 if hasattr(function, "jinja_pass_arg") else 0
+
+    @functools.wraps(function)
+    def guarded(*args: Any, **options: Any) -> Any:
+        for value in (*args[position:], *options.values()):
+            blocks.require_data(value)
+        result = function(*args, **options)
+        return list(result) if isinstance(result, Iterator) else result
+
+    return guarded
 
 
 class Loader:
@@ -133,19 +163,22 @@ class Loader:
 
         Raises `TemplateNotFound`, naming the search path and the nearest name.
         """
-        wanted = name if Path(name).suffix else name + SUFFIX
-        parts = wanted.split("/")
-        if not wanted.isprintable() or "\\" in wanted or ":" in wanted or any(p in ("", ".", "..") for p in parts):
+        parts = name.split("/")
+        odd = "\\" in name or ":" in name or any(part in ("", ".", "..") or len(part) > 200 for part in parts)
+        if odd or not name.isprintable() or len(parts) > 20:
             raise TemplateNotFound(
-                f"{name!r} is not a template name", hint="use names like 'support_reply' or 'partials/tone'"
+                f"{name[:80]!r} is not a template name", hint="use names like 'support_reply' or 'partials/tone'"
             )
         for root in self.roots:
-            path = root / wanted
-            # A link may point anywhere; only what resolves to inside the folder is of the folder.
-            if path.is_file() and path.resolve().is_relative_to(root):
-                return path
+            for wanted in (name + SUFFIX, name) if Path(name).suffix else (name + SUFFIX,):
+                path = root / wanted
+                # A link may point anywhere; only what resolves to inside the folder is of the folder.
+                if path.is_file() and path.resolve().is_relative_to(root):
+                    return path
         searched = ", ".join(str(root) for root in self.roots) or "no folder"
-        raise TemplateNotFound(f"no template {name!r} in {searched}", hint=nearest(name, self.names()))
+        names = self.names()
+        hint = nearest(name, names) or (f"templates: {', '.join(names)}" if names else None)
+        raise TemplateNotFound(f"no template {name!r} in {searched}", hint=hint)
 
     def names(self) -> list[str]:
         """Every template on the path, without suffix, sorted."""

@@ -28,8 +28,15 @@ class Inputs:
         if self.is_declared:
             self.names = _field_names(given) if given is not None else frozenset(source.input or ())
             self._refuse_undeclared(used)
-        if given is not None:
-            self._adapter  # noqa: B018 - a type that pydantic cannot read fails now, not at the first render
+        if given is not None or not self._defaults_are_plain():
+            self._adapter  # noqa: B018 - a type or default that does not work fails now, not at the first render
+
+    def _defaults_are_plain(self) -> bool:
+        if not self._source.input:
+            return True
+        from promptkit.templating.shorthand import has_plain_defaults
+
+        return has_plain_defaults(self._source.input.values())
 
     @cached_property
     def type(self) -> Any:

@@ -20,7 +20,18 @@ MAX_DEPTH = 100
 class Hidden:
     """Stands for a secret: it can be passed, but neither printed nor read."""
 
-    __slots__ = ()
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __repr__(self) -> str:
+        raise InputError(f"{self._path} is a secret and is never printed", field=self._path)
+
+    __str__ = __repr__
+
+    def __format__(self, _: str) -> str:
+        return repr(self)
 
 
 def plain(value: Any, path: str, depth: int = 0) -> Any:
@@ -45,7 +56,7 @@ def plain(value: Any, path: str, depth: int = 0) -> Any:
         return [plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
     if isinstance(value, (set, frozenset)):
         # Sets have no order of their own, and the same inputs must give the same bytes.
-        return plain(sorted(value, key=str), path, depth + 1)
+        return plain(sorted(value, key=lambda item: (str(item), type(item).__name__)), path, depth + 1)
     return _from_object(value, path, depth)
 
 
@@ -76,9 +87,10 @@ def _from_object(value: Any, path: str, depth: int) -> Any:
         if isinstance(value, pydantic.BaseModel):
             return plain(value.model_dump(), path, depth + 1)
         if isinstance(value, (pydantic.SecretStr, pydantic.SecretBytes)):
-            return Hidden()
-        if isinstance(value, (pydantic.networks.AnyUrl, pydantic.networks._BaseMultiHostUrl)):
-            return str(value)
+            return Hidden(path)
+    networks = sys.modules.get("pydantic.networks")
+    if networks and isinstance(value, (networks.AnyUrl, networks._BaseMultiHostUrl)):
+        return str(value)
     raise InputError(
         f"{path} is a {type(value).__name__}; a template takes plain data only", field=path, hint="pass a text"
     )

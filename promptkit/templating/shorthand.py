@@ -9,15 +9,29 @@ pydantic type when it is first needed, because importing pydantic costs more tha
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from promptkit.errors import nearest
 from promptkit.templating.strict_yaml import List, Mapping, Node, Place, Scalar
 
-__all__ = ["REQUIRED", "Field", "Shape", "exact", "exact_fields", "read_field", "read_fields", "to_model", "to_type"]
+__all__ = [
+    "REQUIRED",
+    "Field",
+    "Shape",
+    "exact",
+    "exact_fields",
+    "has_plain_defaults",
+    "read_field",
+    "read_fields",
+    "to_model",
+    "to_type",
+]
 
 NAMES = ("str", "int", "float", "bool", "date", "datetime", "time", "Any", "None")
 CONTAINERS = ("list", "dict", "Literal")
+# In a template these are not looked up among the inputs; `model_config` is pydantic's.
+RESERVED = frozenset("true false none True False None self super caller varargs kwargs model_config".split())
 SIMPLE: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
 
 
@@ -63,6 +77,10 @@ def read_fields(node: Mapping) -> dict[str, Field]:
     """
     fields = {}
     for name, value in node.items.items():
+        if name in RESERVED:
+            raise node.keys[name].error(
+                f"{name!r} cannot be a field name: it has a meaning of its own", hint="choose another name"
+            )
         if not name.isidentifier() or name.startswith("_"):
             raise node.keys[name].error(
                 f"{name!r} cannot be a field name", hint="use letters, digits and _, beginning with a letter"
@@ -133,6 +151,8 @@ def _read_expression(tree: ast.expr, node: Scalar) -> Shape:
 
 def _read_container(name: str, args: list[ast.expr], node: Scalar) -> Shape:
     if name == "Literal":
+        if not args:
+            raise node.place.error("Literal needs at least one value")
         return Shape("literal", values=tuple(_literal(arg, node) for arg in args))
     if name == "list" and len(args) == 1:
         return Shape("list", (_read_expression(args[0], node),))
@@ -152,6 +172,18 @@ def _literal(tree: ast.expr, node: Scalar) -> Any:
     if isinstance(tree, ast.Constant) and isinstance(tree.value, (str, int, bool)):
         return tree.value
     raise node.place.error("Literal takes words, quoted texts or whole numbers", hint='Literal["not found", ok]')
+
+
+def has_plain_defaults(fields: Iterable[Field]) -> bool:
+    """Whether every default, at any depth, already is of its declared type."""
+    return all(
+        (item.default is REQUIRED or exact(item.shape, item.default) is not REQUIRED) and _plain_within(item.shape)
+        for item in fields
+    )
+
+
+def _plain_within(shape: Shape) -> bool:
+    return has_plain_defaults(field for _, field in shape.fields) and all(_plain_within(arg) for arg in shape.args)
 
 
 def exact(shape: Shape, value: Any) -> Any:

@@ -41,6 +41,14 @@ class Source:
     output: Field | None = None
     parameters: Parameters = field(default_factory=Parameters)
 
+    def output_is_simple(self) -> bool:
+        """Whether the declared output needs no further check: nothing in it has a default to convert."""
+        if self.output is None:
+            return True
+        from promptkit.templating.shorthand import has_plain_defaults
+
+        return has_plain_defaults([self.output])
+
     def type_name(self, suffix: str) -> str:
         """A name for a type made from this template: ``SupportReplyInput``."""
         words = "".join(char if char.isalnum() else " " for char in self.name).split()
@@ -58,7 +66,7 @@ def read(text: str, *, name: str, file: str) -> Source:
         return Source(name=name, file=file, text=text)
     # YAML is only imported for a template that has front matter.
     from promptkit.templating import strict_yaml
-    from promptkit.templating.shorthand import read_field, read_fields
+    from promptkit.templating.shorthand import REQUIRED, read_field, read_fields
 
     meta = strict_yaml.parse(front, file=file, first_line=2)
     for key, place in meta.keys.items():
@@ -71,13 +79,16 @@ def read(text: str, *, name: str, file: str) -> Source:
     inputs, output = meta.items.get("input"), meta.items.get("output")
     if inputs is not None and not isinstance(inputs, strict_yaml.Mapping):
         raise inputs.place.error("input must name fields and their types, as 'text: str'", field="input")
+    declared_output = None if output is None else read_field(output)
+    if declared_output is not None and declared_output.default is not REQUIRED:
+        raise declared_output.place.error("an output has no default; its fields may have one", field="output")
     return Source(
         name=name,
         file=file,
         text=text,
         description=description.text if description else "",
         input=None if inputs is None else read_fields(inputs),
-        output=None if output is None else read_field(output),
+        output=declared_output,
         parameters=_parameters(meta.items.get("parameters")),
     )
 
@@ -110,7 +121,14 @@ def _split(text: str, file: str) -> tuple[str | None, str]:
     if "\0" in text:
         at = text[: text.index("\0")].count("\n") + 1
         raise TemplateError("holds a NUL character", file=file, line=at)
-    text = text.replace("\r\n", "\n")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        at = text[: error.start].count("\n") + 1
+        column = error.start - text.rfind("\n", 0, error.start)
+        message = "not valid Unicode: a lone surrogate"
+        raise TemplateError(message, file=file, line=at, column=column) from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
     if lines[0].rstrip() != FENCE:
         return None, text

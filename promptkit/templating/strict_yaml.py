@@ -6,6 +6,7 @@ declared type converts it, so ``no``, ``1.20`` and ``12:30`` are what was writte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ __all__ = ["List", "Mapping", "Node", "Scalar", "parse"]
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]")
 
 
 # Named tuples, not dataclasses: these modules are imported before a first render, and a named tuple
@@ -79,6 +81,7 @@ def parse(text: str, *, file: str, first_line: int = 1) -> Mapping:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise TemplateError(f"longer than {MAX_BYTES // 1024} KiB", file=file, line=first_line)
     reader = _Reader(file, first_line)
+    reader.refuse_unprintable(text)
     # The parser in C is several times faster, but not every build of PyYAML has it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
@@ -98,6 +101,13 @@ class _Reader:
 
     def place(self, mark: Any) -> Place:
         return Place(self.file, mark.line + self.first_line, mark.column + 1)
+
+    def refuse_unprintable(self, text: str) -> None:
+        """YAML would take some of these for line ends, and then every later line has a wrong number."""
+        for number, line in enumerate(text.split("\n")):
+            if found := UNPRINTABLE.search(line):
+                place = Place(self.file, number + self.first_line, found.start() + 1)
+                raise place.error(f"not valid YAML here: character {found.group()!a}", hint="remove it")
 
     def document(self, events: Iterator[Any]) -> Mapping:
         root: Node | None = None

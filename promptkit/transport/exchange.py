@@ -7,12 +7,12 @@ gone, an idle server is noticed here, and a stream cut before its end can be ask
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from promptkit.errors import ProviderError, ServerFailed, TimedOut
-from promptkit.providers.base import Answer, HttpCall, HttpReply, Provider, ServerEvent
+from promptkit.providers.base import Answer, Delta, HttpCall, HttpReply, Provider, ServerEvent
 from promptkit.requests import Completion, Request
 from promptkit.secrets import redact
 from promptkit.transport.base import Reply, Timeout, Transports
@@ -22,6 +22,7 @@ from promptkit.transport.stream import events
 __all__ = ["Deliver", "Exchange"]
 
 MAX_BODY = 32 * 1024 * 1024
+LINGER = 0.05
 
 Deliver = Callable[[str], None]
 
@@ -59,7 +60,14 @@ class Exchange:
                 delivered = True
                 deliver(text)
 
-        retry = retrying(attempts=self.attempts, sleep=self.sleep, again=lambda: not delivered)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.timeout.total
+        retry = retrying(
+            attempts=self.attempts,
+            sleep=self.sleep,
+            again=lambda: not delivered,
+            time_left=lambda: deadline - loop.time(),
+        )
         answer = Answer()
 
         async def attempt() -> Completion:
@@ -68,7 +76,7 @@ class Exchange:
             return await self._once(request, answer, pass_on)
 
         try:
-            async with asyncio.timeout(self.timeout.total):
+            async with asyncio.timeout_at(deadline):
                 return await retry(attempt)
         except TimeoutError:
             raise TimedOut(
@@ -89,21 +97,31 @@ class Exchange:
                         completion = self.provider.parse(await _whole(reply, call))
                         pass_on(completion.text)
                         return completion
-                    async with aclosing(events(reply.chunks)) as stream:
-                        async for event in stream:
-                            delta = self.provider.delta(_redacted(event, call))
-                            if delta is None:
-                                continue
-                            answer.add(delta)
-                            if delta.text:
-                                pass_on(delta.text)
-                            if delta.last:
-                                break
-                            # Only content counts: a server that merely pings is an idle one.
+                    async for delta in self._deltas(reply, call):
+                        answer.add(delta)
+                        if delta.text:
+                            pass_on(delta.text)
+                        # Only what the model does counts: a server that merely pings is an idle one.
+                        if delta.text or delta.ending or delta.progress:
                             waiting.reschedule(loop.time() + idle)
-            return answer.completion()
         except TimeoutError:
-            raise TimedOut(f"nothing came for {idle:g} s", retryable=True) from None
+            if not answer.has_ended:
+                raise TimedOut(f"nothing came for {idle:g} s", retryable=True) from None
+        return answer.completion()
+
+    async def _deltas(self, reply: Reply, call: HttpCall) -> AsyncIterator[Delta]:
+        async with aclosing(events(reply.chunks)) as stream:
+            async for event in stream:
+                delta = self.provider.delta(_redacted(event, call))
+                if delta is not None:
+                    yield delta
+                    if delta.last:
+                        break
+        # A body read to its end leaves a connection that serves the next call.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER):
+                async for _ in reply.chunks:
+                    pass
 
 
 async def _whole(reply: Reply, call: HttpCall) -> HttpReply:
@@ -113,7 +131,7 @@ async def _whole(reply: Reply, call: HttpCall) -> HttpReply:
         if len(body) > MAX_BODY:
             raise ServerFailed(f"the answer is larger than {MAX_BODY // 2**20} MiB", status=reply.status)
     content = bytes(body)
-    if call.secrets and reply.status != 200:
+    if call.secrets:
         content = redact(content.decode("utf-8", "replace"), call.secrets).encode()
     return HttpReply(status=reply.status, headers=reply.headers, body=content)
 

@@ -47,7 +47,11 @@ class Llama:
 
     @asynccontextmanager
     async def open(self, call: HttpCall, timeout: Timeout) -> AsyncIterator[Reply]:
-        server = await asyncio.to_thread(self._server, call.url)
+        leave = threading.Event()
+        try:
+            server = await asyncio.to_thread(self._server, call.url, leave)
+        finally:
+            leave.set()  # the thread may still be fetching for somebody who has gone
         generation = _Generation(server, call.body, asyncio.get_running_loop(), self._running)
         generation.start()
         try:
@@ -65,12 +69,12 @@ class Llama:
         # Freeing a model waits for its threads, so not in the event loop.
         await asyncio.to_thread(_shut_down, self._servers, self._running)
 
-    def _server(self, url: str) -> Any:
+    def _server(self, url: str, stop: threading.Event) -> Any:
         with self._loading:
             if url not in self._servers:
                 name, _, query = url.partition(":")[2].partition("?")
                 options = {key: int(value) for key, value in parse_qsl(query)}
-                self._servers[url] = _load(unquote(name), **options)
+                self._servers[url] = _load(unquote(name), stop, **options)
             return self._servers[url]
 
 
@@ -81,12 +85,15 @@ def _shut_down(servers: dict[str, Any], running: set[_Generation]) -> None:
     servers.clear()
 
 
-def _load(name: str, *, context: int, threads: int) -> Any:
+def _load(name: str, stop: threading.Event, *, context: int, threads: int) -> Any:
+    # llama.cpp's threads wait for each other by spinning; where another process is busy, that makes it
+    # ten times slower. Read when the library is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xllamacpp
     except ImportError:
         raise MissingExtra("the local provider needs llama.cpp", hint="pip install 'promptkit[local]'") from None
-    path = locate(name)
+    path = locate(name, stop=stop)
     parameters = _parameters(xllamacpp, path, context, threads)
     try:
         server = xllamacpp.Server(parameters)
@@ -212,7 +219,7 @@ class _Generation:
         return self._stopped.is_set()
 
     def _put(self, chunk: bytes | BaseException | None) -> None:
-        if self._stopped.is_set():
+        if self._stopped.is_set() and chunk is not None:  # the end is always told: somebody may wait for it
             return
         try:
             self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)

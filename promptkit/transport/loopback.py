@@ -19,7 +19,11 @@ class Loopback:
         async def chunks() -> AsyncIterator[bytes]:
             yield call.body
 
-        yield Reply(status=int(call.url.partition(":")[2]), headers=call.headers, chunks=chunks())
+        yield Reply(
+            status=int(call.url.partition(":")[2]),
+            headers={name.lower(): value for name, value in call.headers.items()},
+            chunks=chunks(),
+        )
 
     async def aclose(self) -> None:
         return None

@@ -16,13 +16,16 @@ LONGEST_WAIT = 20.0
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def retrying(*, attempts: int, sleep: Sleep, again: Callable[[], bool]) -> tenacity.AsyncRetrying:
+def retrying(
+    *, attempts: int, sleep: Sleep, again: Callable[[], bool], time_left: Callable[[], float] = lambda: float("inf")
+) -> tenacity.AsyncRetrying:
     """Tries of one call: those whose error says so, with full jitter or the wait the server asked for.
 
     Args:
         attempts: most tries, the first included.
         sleep: how to wait, in seconds.
         again: whether a new try is still allowed; not once text has been delivered.
+        time_left: seconds until everything has to be done.
 
     Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
@@ -31,7 +34,7 @@ def retrying(*, attempts: int, sleep: Sleep, again: Callable[[], bool]) -> tenac
         if not isinstance(error, ProviderError) or not error.retryable or not again():
             return False
         # A longer wait than this is the caller's to decide on; the error carries it.
-        return error.retry_after is None or error.retry_after <= LONGEST_WAIT
+        return error.retry_after is None or error.retry_after <= min(LONGEST_WAIT, time_left())
 
     return tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception(worth_it),

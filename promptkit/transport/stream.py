@@ -44,7 +44,9 @@ class EventParser:
                 self._event = ""
 
     def _lines(self, chunk: bytes) -> Iterator[bytes]:
-        if self._after_cr and chunk:
+        if not chunk:
+            return
+        if self._after_cr:
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
         lines = (self._buffer + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")

@@ -212,7 +212,7 @@ def test_white_space(template: str, text: str) -> None:
         pytest.param("\n{% enduser %}", 2, "unknown tag 'enduser'", id="an end without a begin"),
         pytest.param("{% tool %}a{% endtool %}", 1, "unknown tag 'tool'", id="a role that does not exist"),
         pytest.param("{% user name %}a{% enduser %}", 1, "", id="a tag with a word too many"),
-        pytest.param("a\n{% print %}", 2, "", id="a print of nothing"),
+        pytest.param("a\n{% print %}", 2, "nothing to print", id="a print of nothing"),
         pytest.param("{% user %}\n{% 5 %}{% enduser %}", 2, "", id="a number for a tag"),
         pytest.param(
             "{% extends 'base' %}\n{% user %}lost{% enduser %}",
@@ -349,8 +349,8 @@ def test_a_number_made_by_a_filter_block_is_printed_and_ends_no_message(template
         pytest.param("{% filter list %}{{ x }}{% endfilter %}", "a list", id="a list made by a filter block"),
         pytest.param(
             "{% filter map('upper') %}{{ x }}{% endfilter %}",
-            "cannot be printed",
-            id="a generator made by a filter block",
+            "a list",
+            id="what a filter block makes of each item",
         ),
         pytest.param("{% call dict() %}{{ x }}{% endcall %}", "a mapping", id="a mapping made by a call block"),
         pytest.param(
@@ -404,7 +404,7 @@ def test_what_cannot_be_printed_is_refused_from_a_block_as_from_braces(
         ),
         pytest.param(
             "{% filter upper %}lit {{ x }}{% endfilter %}",
-            [("LIT X", "input", "filter")],
+            [("LIT X", "input", "block")],
             id="a filter block makes all of it data",
         ),
         pytest.param(

@@ -65,10 +65,6 @@ WHEN = datetime.datetime(2026, 1, 2, 3, 4)
             "3",
             id="a namespace",
         ),
-        pytest.param(
-            "{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.current }}", {}, "aba", id="a cycler"
-        ),
-        pytest.param("{% set j = joiner(',') %}{{ j() }}a{{ j() }}b", {}, "a,b", id="a joiner"),
         pytest.param("{% for i in range(3) %}{{ i }}{% endfor %}", {}, "012", id="a range"),
         pytest.param("{{ dict(a=x).a }}", {"x": "v"}, "v", id="a mapping made in the template"),
         pytest.param(
@@ -98,7 +94,7 @@ WHEN = datetime.datetime(2026, 1, 2, 3, 4)
         pytest.param(
             "{{ d | json(indent=1) }}", {"d": {"b": 1, "a": 2}}, '{\n "b": 1,\n "a": 2\n}', id="JSON keeps the order"
         ),
-        pytest.param("{{ d | json }}", {"d": {"when": WHEN}}, '{"when": "2026-01-02 03:04:00"}', id="a date in JSON"),
+        pytest.param("{{ d | json }}", {"d": {"when": WHEN}}, '{"when": "2026-01-02T03:04:00"}', id="a date in JSON"),
         pytest.param("{{ d | tojson }}", {"d": {"a": "b"}}, '{"a": "b"}', id="Jinja's own name for JSON"),
         pytest.param("{{ x }}", {"x": "<b>&'\""}, "<b>&'\"", id="nothing is escaped for HTML"),
         pytest.param("{{ x | default('none') }}", {"x": "a"}, "a", id="default leaves what is there"),
@@ -116,14 +112,14 @@ def test_what_a_template_may_use(template: str, inputs: dict[str, Any], text: st
     [
         pytest.param("a\n{{ x", 2, "unexpected end of template", id="braces that are not closed"),
         pytest.param("a\n{% if x %}", 2, "Unexpected end of template", id="a tag that is not closed"),
-        pytest.param("a\n\n{{ x | uper }}", 3, "No filter named 'uper'", id="a filter that does not exist"),
+        pytest.param("a\n\n{{ x | uper }}", 3, "unknown filter 'uper'", id="a filter that does not exist"),
         pytest.param(
             "a\n{% if x %}{{ x | uper }}{% endif %}",
             2,
-            "No filter named 'uper'",
+            "unknown filter 'uper'",
             id="a filter that does not exist, in a branch",
         ),
-        pytest.param("a\n{% if x is txt %}{% endif %}", 2, "No test named 'txt'", id="a test that does not exist"),
+        pytest.param("a\n{% if x is txt %}{% endif %}", 2, "unknown test 'txt'", id="a test that does not exist"),
         pytest.param("a\n{% include 'nope' %}", 2, "no template 'nope'", id="an include that does not exist"),
         pytest.param("a\n{% include ['nope'] %}", 2, "no template 'nope'", id="a list of includes that do not exist"),
         pytest.param(

@@ -83,7 +83,9 @@ UUID = uuid.UUID(int=7)
         pytest.param(Level.HIGH, 3, id="an int enum is its number"),
         pytest.param(Point(("a",)), ["a"], id="a tuple of another class"),
         pytest.param(Shout("shout"), "shout", id="a text of another class is its characters"),
-        pytest.param(concat(["a", "b"]), "ab", id="a captured fragment is its characters"),
+        pytest.param(
+            concat([("a", "template", "t:1"), ("b", "input", "x")]), "ab", id="a captured fragment is its characters"
+        ),
         pytest.param(decimal.Decimal("1.20"), "1.20", id="a decimal keeps its digits"),
         pytest.param(UUID, str(UUID), id="a UUID is its text"),
         pytest.param(AnyUrl("https://example.org/a"), "https://example.org/a", id="an address is its text"),
@@ -163,7 +165,9 @@ except InputError as error:
 def test_a_secret_is_hidden_and_says_nothing() -> None:
     hidden = plain(SecretStr("s3cret"), "key")
     assert type(hidden) is Hidden
-    assert "s3cret" not in repr(hidden)
+    for show in (repr, str, format):
+        with pytest.raises(InputError, match="^key is a secret and is never printed$"):
+            show(hidden)
 
 
 def test_the_message_does_not_show_the_value() -> None:

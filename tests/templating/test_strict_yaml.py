@@ -120,10 +120,10 @@ def test_every_node_knows_its_place() -> None:
 
 
 @pytest.mark.parametrize("space", ["\u2028", "\u2029", "\x85"], ids=["U+2028", "U+2029", "NEL"])
-def test_a_line_separator_inside_a_text_does_not_shift_the_lines_after_it(space: str) -> None:
+def test_what_yaml_would_take_for_a_line_end_is_refused_at_its_place(space: str) -> None:
     with pytest.raises(TemplateError) as caught:
-        parse(f"a: 'x{space}y'\nb: &anchor 1", file="f")
-    assert caught.value.line == 2
+        parse(f"a: 1\nb: 'x{space}y'", file="f")
+    assert (caught.value.line, caught.value.column) == (2, 6)
 
 
 @given(PRINTABLE)
