@@ -113,7 +113,6 @@ class Config:
     model: str = "embedded"
     models: Mapping[str, ModelConfig] = field(default_factory=dict)
     file: str = ""
-    _origin: _Origin = field(default_factory=_Origin, repr=False, compare=False)
 
     @classmethod
     def find(cls, folder: Path | None = None) -> Config:
@@ -126,7 +125,8 @@ class Config:
             if (place / FILE).is_file():
                 return cls.load(place / FILE)
             project = place / "pyproject.toml"
-            if project.is_file() and _tool_table(_parse(project)[1]) is not None:
+            # Other tools have their tables there too, so only one that speaks of promptkit is this one's.
+            if project.is_file() and "promptkit" in _parse(project)[1].get("tool", ()):
                 return cls.load(project)
         return cls.read({}, _Origin())
 
@@ -137,7 +137,9 @@ class Config:
         text, table = _parse(path)
         prefix: tuple[str, ...] = ()
         if path.name == "pyproject.toml":
-            prefix, table = ("tool", "promptkit"), _tool_table(table) or {}
+            prefix = ("tool", "promptkit")
+            tool = table.get("tool", {})
+            table = tool.get("promptkit", {}) if isinstance(tool, dict) else tool
         origin = _Origin(file=str(path), text=text, prefix=prefix)
         return cls.read(_mapping(table, origin, ()), origin)
 
@@ -154,24 +156,25 @@ class Config:
             name: _entry(name, _mapping(entry, origin, ("models", name)), origin)
             for name, entry in {"embedded": EMBEDDED, **models}.items()
         }
-        config = cls(model=table.get("model", "embedded"), models=entries, file=origin.file, _origin=origin)
-        config.entry(config.model)
-        return config
+        model = table.get("model", "embedded")
+        if model not in entries:
+            hint = nearest(model, entries) or f"models: {', '.join(entries)}"
+            raise origin.error(f"no model {model!r}", ("model",), hint=hint)
+        return cls(model=model, models=entries, file=origin.file)
 
     def entry(self, name: str | None = None) -> ModelConfig:
         """The entry of a name; by default of ``PROMPTKIT_MODEL``, else of ``model``.
 
         Raises `ConfigError` for an unknown name.
         """
-        asked = (os.environ.get(MODEL) or None) if name is None else name
-        chosen = self.model if asked is None else asked
-        if chosen not in self.models:
-            hint = nearest(chosen, self.models) or f"models: {', '.join(self.models)}"
-            if asked is not None:
-                source = MODEL if name is None else "the name asked for"
-                raise ConfigError(f"no model {chosen!r} ({source})", hint=hint)
-            raise self._origin.error(f"no model {chosen!r}", ("model",), hint=hint)
-        return self.models[chosen]
+        from_environment = os.environ.get(MODEL) if name is None else None
+        chosen = name if name is not None else from_environment or self.model
+        if chosen in self.models:
+            return self.models[chosen]
+        hint = nearest(chosen, self.models) or f"models: {', '.join(self.models)}"
+        if from_environment:
+            raise ConfigError(f"{MODEL} names no model: {chosen!r}", hint=hint)
+        raise ConfigError(f"no model {chosen!r}", file=self.file or None, hint=hint)
 
 
 def provider_names() -> dict[str, str]:
@@ -181,15 +184,12 @@ def provider_names() -> dict[str, str]:
     return {**{point.name: point.value for point in entry_points(group=ENTRY_POINTS)}, **BUILT_IN}
 
 
-def _tool_table(project: Mapping[str, Any]) -> Any:
-    tool = project.get("tool")
-    return tool.get("promptkit") if isinstance(tool, dict) else None
-
-
 def _parse(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         text = path.read_text("utf-8")
         return text, tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigError(f"no such file: {path}") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ConfigError("not UTF-8", file=str(path), line=line) from None
@@ -197,7 +197,8 @@ def _parse(path: Path) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"cannot be read: {error.strerror}", file=str(path)) from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
-        line, column = map(int, place.groups()) if place else (text.count("\n") + 1, None)
+        at_end = text.count("\n") + 1, len(text) - text.rfind("\n")
+        line, column = map(int, place.groups()) if place else at_end
         message = str(error).partition(" (at ")[0]
         raise ConfigError(f"not valid TOML: {message}", file=str(path), line=line, column=column) from None
 

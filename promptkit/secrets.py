@@ -61,7 +61,9 @@ def _forms(value: str) -> list[str]:
     """How a key may be written by whoever echoes it."""
     if not value:
         return []
-    escaped = json.dumps(value)[1:-1]
+    escaped = json.dumps(value, ensure_ascii=False)[1:-1]
+    in_ascii = json.dumps(value)[1:-1]
     encoded = base64.b64encode(value.encode()).decode().rstrip("=")
     codes = "".join(f"\\u{ord(char):04x}" for char in value)
-    return [value, escaped, escaped.replace("/", "\\/"), quote(value, safe=""), encoded, codes]
+    in_json = [escaped, in_ascii, escaped.replace("/", "\\/"), in_ascii.replace("/", "\\/")]
+    return [value, *in_json, quote(value, safe=""), encoded, codes]

@@ -179,7 +179,7 @@ WRONG = [
     pytest.param(f'\n[model.a]\napi_key = "{KEY}"\n', 2, 2, "model", None, id="[model.a] for [models.a]"),
     pytest.param(f'\nmodel = "b"\n{A}', 2, 1, "no model 'b'", "models: embedded, a", id="no such model"),
     pytest.param('model = "embeded"\n', 1, 1, "no model 'embeded'", "did you mean 'embedded'?", id="model misspelt"),
-    pytest.param("model = 5\n", 1, 1, "no model 5", "models: embedded", id="model is a number"),
+    pytest.param("model = 5\n", 1, 1, "model must be the name of an entry", "[models.NAME]", id="model is a number"),
     pytest.param("models = 5\n", 1, 1, "models must be a table", None, id="models is a number"),
     pytest.param("[models]\na = 5\n", 2, 1, "models.a must be a table", None, id="a model is a number"),
     pytest.param('[[models]]\nprovider = "local"\n', 1, 3, "models must be a table", None, id="models is a list"),

@@ -60,13 +60,14 @@ app.command("render")(guarded(render.render))
 app.command("run")(guarded(run_command.run))
 app.command("new")(guarded(new.new))
 app.command("providers")(guarded(providers.providers))
+models.app.callback()(guarded(models.models))
 models.app.command("fetch")(guarded(models.fetch))
 app.add_typer(models.app, name="models")
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"promptkit {__version__}")
+        guarded(print)(f"promptkit {__version__}")
         raise typer.Exit
 
 

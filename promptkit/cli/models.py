@@ -10,12 +10,11 @@ import typer
 from promptkit import local_models
 from promptkit.cli.table import table
 
-__all__ = ["app", "fetch"]
+__all__ = ["app", "fetch", "models"]
 
 app = typer.Typer(help="List and fetch local models.", invoke_without_command=True, no_args_is_help=False)
 
 
-@app.callback()
 def models(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,

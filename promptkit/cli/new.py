@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from promptkit.errors import DefinitionError
 from promptkit.prompts import Prompt
 from promptkit.templating.environment import SUFFIX, Loader, shipped_templates
+from promptkit.templating.shorthand import REQUIRED, Field
 
 __all__ = ["new"]
 
@@ -33,5 +35,14 @@ def new(
         raise DefinitionError(f"{path} exists already", hint="choose another name") from None
     except OSError as error:
         raise DefinitionError(f"cannot write {path}: {error.strerror}") from None
-    inputs = " ".join(f"--var {name}=..." for name in sorted(Prompt.load(path).inputs))
+    inputs = " ".join(f"--var {name}=..." for name in _required(Prompt.load(path).source.input or {}))
     print(f"Wrote {path}. Try: promptkit render {path} {inputs}")
+
+
+def _required(fields: Mapping[str, Field], prefix: str = "") -> Iterator[str]:
+    """The names that have to be given, dotted where they are nested."""
+    for name, field in fields.items():
+        if field.shape.name == "object":
+            yield from _required(dict(field.shape.fields), f"{prefix}{name}.")
+        elif field.default is REQUIRED:
+            yield prefix + name

@@ -114,6 +114,8 @@ def _failure(error: PromptkitError) -> dict[str, Any]:
         "message": error.message,
         "hint": error.hint,
         "field": error.field,
+        "text": "",
+        "usage": None,
     }
     if isinstance(error, OutputError):
         document |= {"text": error.text, "usage": error.usage and dataclasses.asdict(error.usage)}

@@ -61,7 +61,9 @@ def _set(inputs: dict[str, Any], name: str, value: Any) -> None:
 def _standard_input(name: str) -> str:
     if sys.stdin is None or sys.stdin.closed:
         raise InputError(f"there is no standard input to read {name!r} from", field=name)
-    return _text(sys.stdin.buffer.read(), "standard input", name)
+    # Bytes where there are any: the text layer would decode with whatever the terminal is set to.
+    buffer = getattr(sys.stdin, "buffer", None)
+    return sys.stdin.read() if buffer is None else _text(buffer.read(), "standard input", name)
 
 
 def _read(name: str, file: str) -> Any:
@@ -87,4 +89,4 @@ def _text(raw: bytes, file: str, name: str) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise InputError("not UTF-8", file=file, line=line, field=name) from None
+        raise InputError(f"input {name!r} is not UTF-8", file=file, line=line, field=name) from None

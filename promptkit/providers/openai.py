@@ -231,7 +231,7 @@ def _error(reply: HttpReply, body: Any) -> ProviderError:
     if 300 <= reply.status < 400:
         return error_for_status(reply.status, "the server redirects; a key is never sent on to another address")
     if reply.status == 200:
-        return _error_within(body, message, code)
+        return _error_within(body, message, code, status=200)
     error = error_for_status(reply.status, message, code=code, retry_after=retry_after(reply.headers))
     if reply.headers.get("x-should-retry") == "false":
         error.retryable = False
@@ -243,13 +243,13 @@ def _stream_error(body: Any) -> ProviderError:
     return _error_within(body, message or "the server reported an error in the stream", code)
 
 
-def _error_within(body: Any, message: str, code: str | None) -> ProviderError:
+def _error_within(body: Any, message: str, code: str | None, *, status: int | None = None) -> ProviderError:
     """An error inside an answer that began well (HTTP 200); its number is then in the body, if anywhere."""
     error = body.get("error") if isinstance(body, dict) else None
-    status = error.get("code") if isinstance(error, dict) else None
-    if isinstance(status, int) and 400 <= status < 600:
-        return error_for_status(status, message, code=code)
-    return ServerFailed(message, status=200, code=code, retryable=code not in NEVER_RETRY)
+    number = error.get("code") if isinstance(error, dict) else None
+    if isinstance(number, int) and 400 <= number < 600:
+        return error_for_status(number, message, code=code)
+    return ServerFailed(message, status=status, code=code, retryable=code not in NEVER_RETRY)
 
 
 def _explain(body: Any) -> tuple[str, str | None]:
@@ -284,8 +284,10 @@ def retry_after(headers: Any) -> float | None:
         seconds = float(text) / scale
     except ValueError:
         try:
+            # Against the server's own clock, where it says what that is.
             now = email.utils.parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - now
+            seconds = max(seconds, 0.0) if seconds > -86400 else math.nan  # a date long ago is nonsense
         except ValueError:
             return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None

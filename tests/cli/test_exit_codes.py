@@ -300,7 +300,6 @@ def test_a_full_disk_is_an_error_in_words(folder: Path, arguments: str) -> None:
     "arguments",
     [
         "--version",
-        "--help",
         "render greet --var name=Ann",
         "run greet --var name=Ann",
         "run greet --var name=Ann --json",
