@@ -126,15 +126,14 @@ class Client:
         """Close connections and free models. A closed client runs nothing more."""
         if not self._closed:
             self._closed = True
-            self._portal.run(self._transports.aclose())
-            self._portal.close()
+            self._portal.close(self._transports.aclose)
 
     async def aclose(self) -> None:
         """`close`, in the caller's event loop."""
         if not self._closed:
             self._closed = True
-            await self._transports.aclose()
             await asyncio.to_thread(self._portal.close)
+            await self._transports.aclose()
 
     def __enter__(self) -> Client:
         return self

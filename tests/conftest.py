@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ def model_file() -> Path:
 @pytest.fixture(scope="session")
 def llama_server(model_file: Path) -> Iterator[LlamaServer]:
     """llama.cpp serving the embedded model over HTTP, with a key, and nothing kept between requests."""
+    # Threads that wait by spinning are many times slower where several processes share the processors.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import xllamacpp
 
     parameters: Any = xllamacpp.CommonParams()
@@ -42,6 +45,7 @@ def llama_server(model_file: Path) -> Iterator[LlamaServer]:
     parameters.n_parallel = 1
     parameters.cache_prompt = False
     parameters.port = 0
+    parameters.cpuparams.n_threads = 1
     parameters.api_keys = [SERVER_KEY]
     parameters.endpoint_slots = True
     parameters.warmup = False

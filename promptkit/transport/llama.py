@@ -43,7 +43,7 @@ class Llama:
         self._loading = threading.Lock()
         self._running: set[_Generation] = set()
         # Also at exit: a thread of llama.cpp that calls back into an interpreter that has ended aborts the process.
-        self._end = weakref.finalize(self, _shut_down, self._servers, self._running)
+        weakref.finalize(self, _shut_down, self._servers, self._running, at_exit=True)
 
     @asynccontextmanager
     async def open(self, call: HttpCall, timeout: Timeout) -> AsyncIterator[Reply]:
@@ -78,9 +78,9 @@ class Llama:
             return self._servers[url]
 
 
-def _shut_down(servers: dict[str, Any], running: set[_Generation]) -> None:
+def _shut_down(servers: dict[str, Any], running: set[_Generation], *, at_exit: bool = False) -> None:
     for generation in list(running):
-        generation.stop()
+        generation.stop(silently=at_exit)
         generation.thread.join()
     servers.clear()
 
@@ -179,6 +179,7 @@ class _Generation:
         self._running = running
         self._chunks: asyncio.Queue[bytes | BaseException | None] = asyncio.Queue()
         self._stopped = threading.Event()
+        self._silent = False
         # A thread of its own, so that Ctrl-C reaches the main thread while llama.cpp is at work.
         self.thread = threading.Thread(target=self._generate, name="promptkit-llama", daemon=True)
 
@@ -186,8 +187,9 @@ class _Generation:
         self._running.add(self)
         self.thread.start()
 
-    def stop(self) -> None:
-        """Ask llama.cpp to stop; it does at its next chunk."""
+    def stop(self, *, silently: bool = False) -> None:
+        """Ask llama.cpp to stop, which it does at its next chunk; whoever waits is told, unless ``silently``."""
+        self._silent = silently
         self._stopped.set()
 
     async def next(self) -> bytes | None:
@@ -219,7 +221,7 @@ class _Generation:
         return self._stopped.is_set()
 
     def _put(self, chunk: bytes | BaseException | None) -> None:
-        if self._stopped.is_set() and chunk is not None:  # the end is always told: somebody may wait for it
+        if self._stopped.is_set() and (chunk is not None or self._silent):
             return
         try:
             self._loop.call_soon_threadsafe(self._chunks.put_nowait, chunk)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 __all__ = ["Portal"]
@@ -38,15 +38,17 @@ class Portal:
             future.cancel()
             raise
 
-    def close(self) -> None:
-        """Stop the loop; what still runs in it is cancelled."""
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Cancel what still runs, run ``last``, and stop the loop."""
+        if last is None and self._loop is None:
+            return
+        self.run(_wind_up(last))
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
-        if loop is None or thread is None:
-            return
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -58,15 +60,21 @@ class Portal:
             return self._loop
 
 
+async def _wind_up(last: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+    # First those who use what `last` takes away: they shall end as cancelled, not with its errors.
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if last is not None:
+        await last()
+
+
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
     finally:
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(_wind_up(None))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
