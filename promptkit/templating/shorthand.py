@@ -127,10 +127,9 @@ def _shape(node: Node, *, is_object: bool = False) -> Shape:
     if node.plain() is None and not node.text:
         raise node.place.error("a type is missing", hint="for example str")
     try:
-        tree = ast.parse(node.text.strip(), mode="eval").body
+        return _read_expression(ast.parse(node.text.strip(), mode="eval").body, node)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise node.place.error(f"{node.text!r} is not a type", hint="for example: list[str] | None") from None
-    return _read_expression(tree, node)
+        raise node.place.error(f"{node.text[:80]!r} is not a type", hint="for example: list[str] | None") from None
 
 
 def _read_expression(tree: ast.expr, node: Scalar) -> Shape:

@@ -364,16 +364,20 @@ def echo_json_escaped(connection: Connection) -> None:
     connection.reply("401 Unauthorized", f'{{"error": {{"message": "bad key {escaped}"}}}}')
 
 
+# A server that closes without saying so may do it while the next try is already on its way.
+CLOSE = "connection: close\r\n"
+
+
 def echo_in_a_200(connection: Connection) -> None:
-    connection.reply("200 OK", {"error": {"message": f"bad key {KEY}"}})
+    connection.reply("200 OK", {"error": {"message": f"bad key {KEY}"}}, CLOSE)
 
 
 def echo_in_a_page_of_200(connection: Connection) -> None:
-    connection.reply("200 OK", f"<html>{KEY} is welcome</html>", kind="text/html")
+    connection.reply("200 OK", f"<html>{KEY} is welcome</html>", CLOSE, kind="text/html")
 
 
 def echo_in_an_ending(connection: Connection) -> None:
-    connection.reply("200 OK", {"choices": [{"message": {"content": ""}, "finish_reason": KEY}]})
+    connection.reply("200 OK", {"choices": [{"message": {"content": ""}, "finish_reason": KEY}]}, CLOSE)
 
 
 def echo_in_the_stream(connection: Connection) -> None:
