@@ -5,7 +5,7 @@ Floors: the bare interpreter, and importing the four libraries that promptkit st
 
 from __future__ import annotations
 
-import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROUNDS = 15
+ROUNDS = 21
 FOUR = "import jinja2.sandbox, httpx, tenacity; from pydantic import BaseModel"
 TICKET = "ticket={'subject': 's', 'body': 'b'}"
 PLAIN = "from promptkit import Prompt; Prompt('{% user %}Hi {{ name }}{% enduser %}').render(name='Ann')"
@@ -22,11 +22,10 @@ FILE = f"from promptkit import Prompt; Prompt.load('support_reply').render(produ
 
 def cpu_ms(code: str) -> float:
     """User and system time of one fresh interpreter, in ms."""
-    before = os.times()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", code], check=True)
-    after = os.times()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
-    return spent * 1000
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
 
 
 def medians(*codes: str) -> list[float]:
@@ -39,7 +38,7 @@ def test_starting_costs_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     bare, package, four, plain, file = medians("pass", "import promptkit", FOUR, PLAIN, FILE)
     print(
-        f"\nbare interpreter {bare:.1f} ms; import promptkit +{package - bare:.1f} ms"
+        f"\nbare interpreter {bare:.1f} ms; import promptkit {package - bare:+.1f} ms"
         f"\nfour libraries +{four - bare:.1f} ms"
         f"\nPrompt and first render, template in a string: {(plain - bare) / (four - bare):.2f} x the four"
         f"\nPrompt and first render, typed template file: {(file - bare) / (four - bare):.2f} x the four"
