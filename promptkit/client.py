@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -66,6 +66,11 @@ class Client:
             elif not isinstance(config, Config):
                 config = Config.load(config)
             entry = config.entry(model)
+        attempts = entry.attempts if attempts is None else attempts
+        if type(attempts) is not int or attempts < 1:
+            raise DefinitionError(f"attempts must be a whole number of at least 1, got {attempts!r}")
+        if timeout is not None and not isinstance(timeout, Timeout):
+            raise DefinitionError(f"timeout must be a Timeout, got {timeout!r}", hint="Timeout(total=60)")
         self.model = entry
         self._transports = Transports()
         self._portal = Portal()
@@ -74,12 +79,12 @@ class Client:
             provider=provider or entry.provider(),
             transports=self._transports,
             timeout=timeout or entry.timeout,
-            attempts=entry.attempts if attempts is None else attempts,
+            attempts=attempts,
             sleep=sleep,
         )
 
     @overload
-    def run(self, prompt: Prompt[In, Out], inputs: In, /) -> Result[Out]: ...
+    def run(self, prompt: Prompt[In, Out], inputs: In | Mapping[str, Any], /) -> Result[Out]: ...
     @overload
     def run(self, prompt: Runnable[Out], /, **fields: Any) -> Result[Out]: ...
     def run(self, prompt: Any, inputs: Any = None, /, **fields: Any) -> Result[Any]:
@@ -96,7 +101,7 @@ class Client:
         return self._portal.run(self._open(self._drive(prompt, inputs, fields)))
 
     @overload
-    async def arun(self, prompt: Prompt[In, Out], inputs: In, /) -> Result[Out]: ...
+    async def arun(self, prompt: Prompt[In, Out], inputs: In | Mapping[str, Any], /) -> Result[Out]: ...
     @overload
     async def arun(self, prompt: Runnable[Out], /, **fields: Any) -> Result[Out]: ...
     async def arun(self, prompt: Any, inputs: Any = None, /, **fields: Any) -> Result[Any]:
@@ -104,18 +109,19 @@ class Client:
         return await self._open(self._drive(prompt, inputs, fields))
 
     @overload
-    def stream(self, prompt: Prompt[In, Out], inputs: In, /) -> Stream[Out]: ...
+    def stream(self, prompt: Prompt[In, Out], inputs: In | Mapping[str, Any], /) -> Stream[Out]: ...
     @overload
     def stream(self, prompt: Runnable[Out], /, **fields: Any) -> Stream[Out]: ...
     def stream(self, prompt: Any, inputs: Any = None, /, **fields: Any) -> Stream[Any]:
         """Run a prompt and iterate over the answer's text as it comes.
 
-        Raises what `run` raises, while iterating; an error's ``partial`` is the text that had come.
+        Raises what `run` raises, while iterating. The text that had come is in a `ProviderError`'s ``partial``
+        and an `OutputError`'s ``text``.
         """
         return Stream(lambda deliver: self._portal.start(self._open(self._drive(prompt, inputs, fields, deliver))))
 
     @overload
-    def astream(self, prompt: Prompt[In, Out], inputs: In, /) -> AsyncStream[Out]: ...
+    def astream(self, prompt: Prompt[In, Out], inputs: In | Mapping[str, Any], /) -> AsyncStream[Out]: ...
     @overload
     def astream(self, prompt: Runnable[Out], /, **fields: Any) -> AsyncStream[Out]: ...
     def astream(self, prompt: Any, inputs: Any = None, /, **fields: Any) -> AsyncStream[Any]:
@@ -159,6 +165,9 @@ class Client:
     async def _drive(
         self, prompt: Any, inputs: Any, fields: dict[str, Any], deliver: Deliver | None = None
     ) -> Result[Any]:
+        if not hasattr(prompt, "plan"):
+            raise DefinitionError(f"expected a Prompt, or anything else with a plan, got {type(prompt).__name__}")
+
         async def ask(requests: Sequence[Request]) -> Sequence[Completion]:
             tasks = [asyncio.ensure_future(self._complete(request, deliver)) for request in requests]
             try:

@@ -74,6 +74,9 @@ class ModelConfig:
     attempts: int = 3
     _origin: _Origin = field(default_factory=_Origin, repr=False, compare=False)
 
+    def __reduce__(self) -> Any:
+        raise TypeError("a configuration may hold keys and cannot be pickled; load it again")
+
     def provider(self) -> Provider:
         """Make the provider; only now are environment variables read.
 

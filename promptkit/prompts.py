@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -21,6 +21,8 @@ from promptkit.templating.source import Source, read
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from promptkit.outputs.parsing import Reader
 
 __all__ = ["Prompt"]
 
@@ -89,6 +91,17 @@ class Prompt(Generic[In, Out]):
         name: str = ...,
         path: Sequence[str | Path] | None = ...,
     ) -> None: ...
+    @overload
+    def __init__(
+        self: Prompt[Any, Any],
+        template: str,
+        *,
+        input: Any = ...,
+        output: Any,
+        parameters: Parameters | None = ...,
+        name: str = ...,
+        path: Sequence[str | Path] | None = ...,
+    ) -> None: ...
     def __init__(
         self,
         template: str,
@@ -139,6 +152,11 @@ class Prompt(Generic[In, Out]):
     def load(
         cls, name: str | Path, *, input: type[In], output: type[Out], path: Sequence[str | Path] | None = ...
     ) -> Prompt[In, Out]: ...
+    @overload
+    @classmethod
+    def load(
+        cls, name: str | Path, *, input: Any = ..., output: Any, path: Sequence[str | Path] | None = ...
+    ) -> Prompt[Any, Any]: ...
     @classmethod
     def load(
         cls, name: Any, *, input: Any = None, output: Any = None, path: Sequence[str | Path] | None = None
@@ -209,6 +227,12 @@ class Prompt(Generic[In, Out]):
         return to_schema(self.output, name=self.source.type_name("Output"))
 
     @cached_property
+    def _reader(self) -> Reader:
+        from promptkit.outputs.parsing import Reader
+
+        return Reader(self.output)
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the template with all it includes, types and parameters."""
         digest = hashlib.sha256()
@@ -221,7 +245,7 @@ class Prompt(Generic[In, Out]):
         return digest.hexdigest()
 
     @overload
-    def render(self, inputs: In, /) -> Request: ...
+    def render(self, inputs: In | Mapping[str, Any], /) -> Request: ...
     @overload
     def render(self, /, **fields: Any) -> Request: ...
     def render(self, inputs: Any = None, /, **fields: Any) -> Request:
@@ -249,10 +273,8 @@ class Prompt(Generic[In, Out]):
         >>> [str(request) for request in next(plan)]
         ['── user ──\\nSay hi.']
         """
-        from promptkit.outputs.parsing import parse
-
         [completion] = yield [self.render(inputs, **fields)]
-        output: Out = parse(completion, self.output)
+        output: Out = self._reader.read(completion)
         return output
 
     def with_parameters(self, **parameters: Any) -> Self:

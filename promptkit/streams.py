@@ -8,8 +8,10 @@ import queue
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
+from promptkit.errors import DefinitionError
 from promptkit.plans import Result
 from promptkit.transport.exchange import Deliver
+from promptkit.transport.portal import outcome
 
 __all__ = ["AsyncStream", "Stream"]
 
@@ -17,7 +19,7 @@ Out = TypeVar("Out")
 
 
 class Stream(Generic[Out]):
-    """Pieces of text in the order they come; leaving early stops the model.
+    """Pieces of text in the order they come. Use it with ``with``, or close it: leaving early then stops the model.
 
     >>> from promptkit import Client, Prompt, Scripted
     >>> with Client(provider=Scripted(replies=["one two"])) as client:
@@ -37,11 +39,11 @@ class Stream(Generic[Out]):
         while (piece := self._pieces.get()) is not None:
             yield piece
         self._pieces.put(None)
-        self._future.result()
+        outcome(self._future)
 
     def result(self) -> Result[Out]:
         """Wait for the end, and return the result. Raises what `Client.run` raises."""
-        return self._future.result()
+        return outcome(self._future)
 
     def close(self) -> None:
         """Stop, wherever the answer is."""
@@ -72,11 +74,14 @@ class AsyncStream(Generic[Out]):
         while (piece := await self._pieces.get()) is not None:
             yield piece
         self._pieces.put_nowait(None)
-        await self._task
+        await self.result()
 
     async def result(self) -> Result[Out]:
         """Wait for the end, and return the result. Raises what `Client.arun` raises."""
-        return await asyncio.shield(self._task)
+        await asyncio.wait([self._task])
+        if self._task.cancelled():
+            raise DefinitionError("this was closed before it ended", hint="close a client or stream last")
+        return self._task.result()
 
     async def aclose(self) -> None:
         """Stop, wherever the answer is, and wait until it has stopped."""

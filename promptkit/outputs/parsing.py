@@ -10,7 +10,7 @@ from promptkit.errors import Filtered, NotParsed, OutputError, Refused, Truncate
 from promptkit.outputs.schema import WRAPPED, is_wrapped
 from promptkit.requests import Completion, Ending
 
-__all__ = ["parse", "require_complete"]
+__all__ = ["Reader", "parse", "require_complete"]
 
 ENDINGS: dict[Ending, tuple[type[OutputError], str, str | None]] = {
     "truncated": (Truncated, "the answer was cut off at the token limit", "raise max_tokens"),
@@ -28,35 +28,53 @@ def require_complete(completion: Completion) -> None:
     raise error(message, text=completion.text, usage=completion.usage, hint=hint)
 
 
-def parse(completion: Completion, output: Any) -> Any:
-    """The value of a complete answer.
+class Reader:
+    """Reads answers as values of one output type.
 
-    Raises `NotParsed` with the validator's words, or the error of the answer's ending.
-
-    >>> parse(Completion(text='{"value": true}', ending="complete"), bool)
+    >>> Reader(bool).read(Completion(text='{"value": true}', ending="complete"))
     True
     """
-    require_complete(completion)
-    if output is str:
-        return completion.text
-    from pydantic import TypeAdapter, ValidationError
 
-    def failed(message: str, field: str | None = None) -> NotParsed:
-        return NotParsed(message, field=field, text=completion.text, usage=completion.usage)
+    def __init__(self, output: Any) -> None:
+        self._adapter: Any = None
+        self._wrapped = False
+        if output is not str:
+            from pydantic import TypeAdapter
 
-    try:
-        value = strict_json.loads(completion.text)
-    except strict_json.NotJson as error:
-        raise failed(f"the answer is not JSON: {error}") from None
-    adapter = TypeAdapter(output)
-    if is_wrapped(adapter.json_schema()):
-        if not isinstance(value, dict) or set(value) != {WRAPPED}:
-            raise failed(f"expected an object with the one field {WRAPPED!r}")
-        value = value[WRAPPED]
-    try:
-        # From JSON text, so that dates and the like are read as JSON writes them.
-        return adapter.validate_json(json.dumps(value))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or None
-        raise failed(f"the answer does not fit the output type: {field or 'value'}: {first['msg']}", field) from None
+            self._adapter = TypeAdapter(output)
+            self._wrapped = is_wrapped(self._adapter.json_schema())
+
+    def read(self, completion: Completion) -> Any:
+        """The value of a complete answer.
+
+        Raises `NotParsed` with the validator's words, or the error of the answer's ending.
+        """
+        require_complete(completion)
+        if self._adapter is None:
+            return completion.text
+        from pydantic import ValidationError
+
+        def failed(message: str, field: str | None = None) -> NotParsed:
+            return NotParsed(message, field=field, text=completion.text, usage=completion.usage)
+
+        try:
+            value = strict_json.loads(completion.text)
+        except strict_json.NotJson as error:
+            raise failed(f"the answer is not JSON: {error}") from None
+        if self._wrapped:
+            if not isinstance(value, dict) or set(value) != {WRAPPED}:
+                raise failed(f"expected an object with the one field {WRAPPED!r}")
+            value = value[WRAPPED]
+        try:
+            # From JSON text, so that dates and the like are read as JSON writes them.
+            return self._adapter.validate_json(json.dumps(value))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            field = ".".join(str(part) for part in first["loc"]) or None
+            message = f"the answer does not fit the output type: {field or 'value'}: {first['msg']}"
+            raise failed(message, field) from None
+
+
+def parse(completion: Completion, output: Any) -> Any:
+    """`Reader` for one answer."""
+    return Reader(output).read(completion)

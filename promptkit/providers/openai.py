@@ -86,6 +86,8 @@ class OpenAI:
                 field="base_url",
                 hint='for example base_url = "http://127.0.0.1:8080/v1"',
             )
+        if "@" in base_url.partition("//")[2].partition("/")[0]:
+            raise ConfigError("base_url must not hold a user or password", field="base_url", hint="use api_key")
         object.__setattr__(self, "base_url", base_url)
         key = self.api_key.reveal() if self.api_key else "none"
         if not (key and key.isascii() and key.isprintable()):

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from promptkit.errors import ProviderError
+from promptkit.errors import ConfigError, ProviderError
 from promptkit.providers.base import Delta, HttpCall, HttpReply, ServerEvent
 from promptkit.providers.openai import parse_event, parse_reply
 from promptkit.requests import Completion, Request
@@ -54,6 +54,8 @@ class Scripted:
     _rest: Iterator[Reply] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.replies, str):
+            raise ConfigError("replies must be a list of texts, not one text", field="replies")
         replies = () if callable(self.replies) else self.replies
         self._rest = itertools.cycle(replies) if self.repeat else iter(replies)
 

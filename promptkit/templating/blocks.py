@@ -9,6 +9,7 @@ this module is loaded. No text can equal a mark, so no value can open, close or 
 from __future__ import annotations
 
 import datetime
+import decimal
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,7 +24,7 @@ from promptkit.templating.structure import END_NAME
 
 __all__ = ["CodeGenerator", "Fragment", "MessageTags", "assemble", "concat", "data"]
 
-PRINTABLE = (str, int, float, bool, datetime.date, datetime.datetime, datetime.time)
+PRINTABLE = (str, int, float, bool, decimal.Decimal, datetime.date, datetime.datetime, datetime.time)
 
 
 class Begin:
@@ -74,9 +75,8 @@ def data(value: Any, where: str) -> Any:
         return (value, "input", where)
     if kind is Fragment:
         return value
-    if isinstance(value, jinja2.Undefined):
-        str(value)
-    if kind in PRINTABLE:
+    # A name that is not there raises; only `{{ x if y }}` without an else is nothing on purpose.
+    if kind in PRINTABLE or isinstance(value, jinja2.Undefined):
         return (str(value), "input", where)
     raise InputError(_unprintable(value, where), field=where)
 
@@ -121,11 +121,17 @@ class MessageTags(ext.Extension):
     def filter_stream(self, stream: lexer.TokenStream) -> Iterable[lexer.Token]:
         tokens = list(stream)
         begin: int | None = None
+        blocks: list[int] = []
         for index, token in enumerate(tokens[:-1]):
             if token.type != lexer.TOKEN_BLOCK_BEGIN:
                 continue
             tag = tokens[index + 1].value
-            if tag in self.tags:
+            if tag == "block" and begin is None:
+                blocks.append(index)
+            elif tag == "endblock" and begin is None and blocks:
+                # The text of a block may be meant for a message that its parent opens.
+                _dedent(tokens, blocks.pop(), index)
+            elif tag in self.tags:
                 begin = index
             elif begin is not None and str(tag).startswith("end") and tag[3:] in self.tags:
                 _dedent(tokens, begin, index)
@@ -141,7 +147,8 @@ def _dedent(tokens: list[lexer.Token], begin: int, end: int) -> None:
         if token.type != lexer.TOKEN_DATA:
             continue
         eaten = before.type == lexer.TOKEN_BLOCK_END and before.value.endswith("\n")
-        if eaten or token.lineno > before.lineno + before.value.count("\n"):
+        commented = before.type != lexer.TOKEN_DATA and token.lineno > before.lineno + before.value.count("\n")
+        if eaten or commented:
             starts.append((index, 0))  # a tag or a comment took the newline before it
         offset = token.value.find("\n")
         while offset >= 0:

@@ -13,6 +13,7 @@ import jinja2
 from jinja2 import nodes
 
 from promptkit.errors import TemplateError, TemplateNotFound
+from promptkit.requests import Parameters
 from promptkit.templating import source
 from promptkit.templating.environment import Environment, Loader, display, syntax_errors
 from promptkit.templating.names import assigned_names, free_names
@@ -67,10 +68,12 @@ class Closure:
         parts = [self._root, *self._parts.values()]
         # An included template sees what its includer sets, so a name set anywhere is not an input.
         assigned = set().union(*(assigned_names(part.tree) for part in parts))
+        # A block of a child sees what its parents set.
+        extends = self._root.tree.find(nodes.Extends) is not None
         used: dict[str, Use] = {}
         for part in parts:
             for name, node in sorted(free_names(part.tree).items()):
-                is_outside = part is self._root or name not in assigned
+                is_outside = (part is self._root and not extends) or name not in assigned
                 if is_outside and name not in self._environment.globals:
                     used.setdefault(name, _use(part, node))
         return used
@@ -97,6 +100,14 @@ class Closure:
         except TemplateNotFound:
             return False
         file = display(path)
+        about = source.read(text, name=name, file=file)
+        if about.input is not None or about.output is not None or about.parameters != Parameters():
+            raise TemplateError(
+                "input, output and parameters of a template that is included or extended would be ignored",
+                file=file,
+                line=1,
+                hint="move them to the template that is loaded",
+            )
         self._parts[name] = self._part(text, name, file)
         self._follow(self._parts[name])
         # Compiled now and kept by the environment, so that its faults show when the prompt is loaded.

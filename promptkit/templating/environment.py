@@ -60,7 +60,7 @@ class Environment(sandbox.ImmutableSandboxedEnvironment):
         for name in ("random", "safe", "e", "escape", "forceescape", "xmlattr", "urlize", "pprint"):
             self.filters.pop(name)
         self.filters["json"] = self.filters["tojson"] = _json
-        self.filters = {name: _guarded(function) for name, function in self.filters.items()}
+        self.filters = {name: _guarded(name, function) for name, function in self.filters.items()}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if isinstance(obj, jinja2.Undefined):
@@ -138,14 +138,27 @@ def _json_value(value: Any) -> str:
     raise InputError(f"a {type(value).__name__} cannot be written as JSON")
 
 
-def _guarded(function: Any) -> Any:
+# Filters that take their subject as text: what could not be printed would enter as a word, as "None".
+TEXT_FILTERS = frozenset(
+    "capitalize center indent lower replace string striptags title trim truncate upper wordcount wordwrap".split()
+)
+
+
+def _guarded(name: str, function: Any) -> Any:
     """A filter that takes data only, and gives lists instead of iterators, whose text would be an address."""
     position = 1 if hasattr(function, "jinja_pass_arg") else 0
 
     @functools.wraps(function)
     def guarded(*args: Any, **options: Any) -> Any:
-        for value in (*args[position:], *options.values()):
+        subject, *others = args[position:]
+        for value in (subject, *others, *options.values()):
             blocks.require_data(value)
+        if name in TEXT_FILTERS:
+            blocks.data(subject, f"the value of | {name}")
+        elif name == "format":
+            blocks.joined((*others, *options.values()))
+        elif name == "join" and not others[1:] and "attribute" not in options:
+            args = (*args[:position], [blocks.joined((item,)) for item in subject], *others)
         result = function(*args, **options)
         return list(result) if isinstance(result, Iterator) else result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -24,10 +25,13 @@ class Inputs:
         self._given = given
         self._source = source
         self.is_declared = given is not None or source.input is not None
-        self.names = frozenset(used)
+        self.names = self._accepted = frozenset(used)
         if self.is_declared:
-            self.names = _field_names(given) if given is not None else frozenset(source.input or ())
+            self._accepted = _field_names(given) if given is not None else frozenset(source.input or ())
+            computed = getattr(given, "model_computed_fields", ())
+            self.names = self._accepted.union(computed)
             self._refuse_undeclared(used)
+            self._accepted |= _aliases(given)
         if given is not None or not self._defaults_are_plain():
             self._adapter  # noqa: B018 - a type or default that does not work fails now, not at the first render
 
@@ -60,10 +64,12 @@ class Inputs:
             return self._bind_fields(fields)
         if fields:
             raise InputError("pass either one value or keywords, not both")
-        if self.is_declared and not isinstance(value, dict) and isinstance(value, self.type):
-            return self._dump(value)
         if isinstance(value, Mapping):
             return self._bind_fields(value)
+        # A TypedDict's values are mappings, and it cannot be asked for its instances.
+        if self.is_declared and not issubclass(self.type, dict) and isinstance(value, self.type):
+            # A model was validated when it was made, a dataclass was not.
+            return self._dump(value) if hasattr(value, "model_fields_set") else self._validate(_fields_of(value))
         wanted = f"a {self.type.__name__}" if self.is_declared else "a mapping"
         raise InputError(f"expected {wanted} or keywords, got {type(value).__name__}")
 
@@ -83,12 +89,12 @@ class Inputs:
         from pydantic import ValidationError
 
         try:
-            return self._dump(self._adapter.validate_python(dict(fields)))
+            return self._dump(self._adapter.validate_python(dict(fields), by_alias=True, by_name=True))
         except ValidationError as error:
             raise _invalid(error, self.names) from None
 
     def _dump(self, value: Any) -> dict[str, Any]:
-        return {name: plain(item, name) for name, item in self._adapter.dump_python(value).items()}
+        return {name: plain(item, name) for name, item in self._adapter.dump_python(value, by_alias=False).items()}
 
     @cached_property
     def _adapter(self) -> Any:
@@ -102,10 +108,17 @@ class Inputs:
 
     def json_schema(self) -> Any:
         """The JSON schema of the type; ``None`` where nothing is declared."""
-        return self._adapter.json_schema() if self.is_declared else None
+        if not self.is_declared:
+            return None
+        from pydantic.errors import PydanticUserError
+
+        try:
+            return self._adapter.json_schema()
+        except PydanticUserError as error:
+            raise DefinitionError(f"the input type {self.type!r} has no JSON schema: {error.message}") from None
 
     def _refuse_unknown(self, fields: Mapping[str, Any]) -> None:
-        unknown = sorted(str(name) for name in fields.keys() - self.names)
+        unknown = sorted(str(name) for name in fields.keys() - self._accepted)
         # Where types are declared, what is missing is for them to say: there may be a default.
         missing = [] if self.is_declared else sorted(self.names - fields.keys())
         if not unknown and not missing:
@@ -140,15 +153,27 @@ def _invalid(error: Any, names: Iterable[str]) -> InputError:
     return InputError("; ".join(problems), field=first, hint=_list(names))
 
 
+def _fields_of(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+
+
+def _aliases(kind: Any) -> frozenset[str]:
+    """The other names under which a model takes its fields."""
+    fields = getattr(kind, "model_fields", {}).values()
+    names = (name for field in fields for name in (field.alias, field.validation_alias))
+    return frozenset(name for name in names if isinstance(name, str))
+
+
 def _field_names(kind: Any) -> frozenset[str]:
     # A type's own attributes tell which kind it is; none of the three has to be imported for it.
-    if isinstance(kind, type):
-        names = vars(kind)
-        if "__pydantic_fields__" in names:
+    if isinstance(kind, type) and not getattr(kind, "__pydantic_root_model__", False):
+        if "__pydantic_fields__" in vars(kind):
             model: Any = kind
-            return frozenset(model.model_fields) | frozenset(model.model_computed_fields)
-        if "__dataclass_fields__" in names or "__required_keys__" in names:
-            return frozenset(names.get("__dataclass_fields__", kind.__annotations__))
+            return frozenset(model.model_fields)
+        if dataclasses.is_dataclass(kind):
+            return frozenset(field.name for field in dataclasses.fields(kind))
+        if "__required_keys__" in vars(kind):
+            return frozenset(kind.__annotations__)
     raise DefinitionError(
         f"input must be a pydantic model, a dataclass or a TypedDict, got {kind!r}", hint="class Note(BaseModel): ..."
     )

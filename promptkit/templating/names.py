@@ -5,7 +5,7 @@ A name set in one branch counts as set after it; whether it is on every way ther
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from jinja2 import nodes
 
@@ -18,6 +18,8 @@ def free_names(tree: nodes.Template) -> dict[str, nodes.Name]:
     """Every name read from outside, with the node that reads it first."""
     walk = _Walk()
     walk.all(tree.body, set(ALWAYS_THERE))
+    while walk.later:
+        walk.later.pop(0)()
     return walk.free
 
 
@@ -26,6 +28,7 @@ def assigned_names(tree: nodes.Template) -> set[str]:
     names = {node.name for node in tree.find_all(nodes.Name) if node.ctx in ("store", "param")}
     names |= {node.name for node in tree.find_all(nodes.Macro)}
     names |= {node.target for node in tree.find_all(nodes.Import)}
+    names |= {"loop"} if tree.find(nodes.For) else set()
     return names.union(*(_imported(node) for node in tree.find_all(nodes.FromImport)))
 
 
@@ -43,6 +46,8 @@ class _Walk:
 
     def __init__(self) -> None:
         self.free: dict[str, nodes.Name] = {}
+        # Bodies that run when they are called: by then all of the scope around them is set.
+        self.later: list[Callable[[], None]] = []
 
     def all(self, children: Iterable[nodes.Node], scope: set[str]) -> None:
         for child in children:
@@ -83,17 +88,17 @@ class _Walk:
         self.all(node.body, scope.union(*map(_targets, node.targets)))
 
     def _macro(self, node: nodes.Macro, scope: set[str]) -> None:
-        self._arguments(node, scope)
         scope.add(node.name)
+        self.later.append(lambda: self._arguments(node, scope))
 
     def _callblock(self, node: nodes.CallBlock, scope: set[str]) -> None:
         self.visit(node.call, scope)
         self._arguments(node, scope)
 
     def _arguments(self, node: nodes.Macro | nodes.CallBlock, scope: set[str]) -> None:
-        self.all(node.defaults, scope)
-        names = {argument.name for argument in node.args}
-        self.all(node.body, scope | names | {"caller", "varargs", "kwargs"})
+        inner = scope | {argument.name for argument in node.args} | {"caller", "varargs", "kwargs"}
+        self.all(node.defaults, inner)
+        self.all(node.body, inner)
 
     def _import(self, node: nodes.Import, scope: set[str]) -> None:
         self.visit(node.template, scope)
@@ -104,7 +109,7 @@ class _Walk:
         scope |= _imported(node)
 
     def _block(self, node: nodes.Block, scope: set[str]) -> None:
-        self.all(node.body, set(scope))
+        self.later.append(lambda: self.all(node.body, set(scope)))
 
     def _scope(self, node: nodes.Scope, scope: set[str]) -> None:
         self.all(node.body, set(scope))

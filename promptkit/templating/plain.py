@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import decimal
 import enum
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from promptkit.errors import InputError
 
 __all__ = ["Hidden", "plain"]
 
-AS_IS = (int, float, bool, type(None), datetime.date, datetime.datetime, datetime.time)
+AS_IS = (int, float, bool, type(None), decimal.Decimal, datetime.date, datetime.datetime, datetime.time)
 MAX_DEPTH = 100
 
 
@@ -67,7 +68,7 @@ def _mapping(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
             raise InputError(f"{path} has the key {key!r}; keys must be texts", field=path)
         # Most values are short texts; they need neither a call nor a path.
         is_simple = type(item) is str and item.isascii()
-        result[_text(str(key), path)] = item if is_simple else plain(item, f"{path}.{key}", depth + 1)
+        result[_text(str.__str__(key), path)] = item if is_simple else plain(item, f"{path}.{key}", depth + 1)
     return result
 
 
@@ -76,8 +77,8 @@ def _from_object(value: Any, path: str, depth: int) -> Any:
         return plain(value.value, path, depth + 1)
     if isinstance(value, str):
         return _text(str.__str__(value), path)
-    # By name, so that these modules need not be imported for data that has none of theirs.
-    if f"{type(value).__module__}.{type(value).__qualname__}" in ("decimal.Decimal", "uuid.UUID"):
+    # By name, so that its module need not be imported for data that has none.
+    if f"{type(value).__module__}.{type(value).__qualname__}" == "uuid.UUID":
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
@@ -85,7 +86,7 @@ def _from_object(value: Any, path: str, depth: int) -> Any:
     # No pydantic object can exist before pydantic is imported, so asking for it costs nothing.
     if pydantic := sys.modules.get("pydantic"):
         if isinstance(value, pydantic.BaseModel):
-            return plain(value.model_dump(), path, depth + 1)
+            return plain(value.model_dump(by_alias=False), path, depth + 1)
         if isinstance(value, (pydantic.SecretStr, pydantic.SecretBytes)):
             return Hidden(path)
     networks = sys.modules.get("pydantic.networks")

@@ -197,6 +197,8 @@ def exact(shape: Shape, value: Any) -> Any:
     if name == "literal":
         return value if any(value == item and type(value) is type(item) for item in shape.values) else REQUIRED
     if name == "union":
+        if any(_holds_numbers(arg) for arg in shape.args):
+            return REQUIRED  # 1, 1.0 and True are equal; which of them is meant is pydantic's to say
         return next((v for v in (exact(arg, value) for arg in shape.args) if v is not REQUIRED), REQUIRED)
     if name == "list" and type(value) is list:
         items = [exact(shape.args[0], item) for item in value]
@@ -207,6 +209,12 @@ def exact(shape: Shape, value: Any) -> Any:
     if name == "object" and type(value) is dict:
         return exact_fields(dict(shape.fields), value)
     return REQUIRED
+
+
+def _holds_numbers(shape: Shape) -> bool:
+    """Whether a literal in the shape has a value that is no text."""
+    inside = (*shape.args, *(field.shape for _, field in shape.fields))
+    return any(type(value) is not str for value in shape.values) or any(map(_holds_numbers, inside))
 
 
 def exact_fields(fields: dict[str, Field], values: dict[str, Any]) -> Any:

@@ -51,8 +51,9 @@ class Source:
 
     def type_name(self, suffix: str) -> str:
         """A name for a type made from this template: ``SupportReplyInput``."""
-        words = "".join(char if char.isalnum() else " " for char in self.name).split()
-        return "".join(word.capitalize() for word in words) + suffix
+        # Hosts take letters, digits, _ and -, at most 64 of them.
+        words = "".join(char if char.isascii() and char.isalnum() else " " for char in self.name).split()
+        return "".join(word[0].upper() + word[1:] for word in words)[: 64 - len(suffix)] + suffix
 
 
 def read(text: str, *, name: str, file: str) -> Source:

@@ -109,6 +109,10 @@ def expression(node: nodes.Node) -> str:
         return f"{expression(node.node)}.{node.attr}"
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const):
         return f"{expression(node.node)}[{node.arg.value!r}]"
-    for child in node.iter_child_nodes():
-        return expression(child)
-    return "expression"
+    if isinstance(node, nodes.Const):
+        return repr(node.value)
+    if isinstance(node, nodes.CondExpr):
+        return " or ".join(expression(side) for side in (node.expr1, node.expr2) if side is not None)
+    children = list(node.iter_child_nodes())
+    named = [child for child in children if not isinstance(child, nodes.Const)]
+    return expression((named or children)[0]) if children else "expression"

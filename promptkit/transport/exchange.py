@@ -91,8 +91,10 @@ class Exchange:
         idle = self.timeout.read
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(idle) as waiting:
+            async with asyncio.timeout(None) as waiting:
                 async with self.transports.carry(call).open(call, self.timeout) as reply:
+                    # Only now: to open may mean to fetch and load a model. HTTP has its own limits for it.
+                    waiting.reschedule(loop.time() + idle)
                     if reply.status != 200 or "event-stream" not in reply.headers.get("content-type", ""):
                         completion = self.provider.parse(await _whole(reply, call))
                         pass_on(completion.text)

@@ -382,11 +382,12 @@ def test_what_cannot_be_printed_is_refused_from_a_block_as_from_braces(
         pytest.param("{{ d['k'] }}", [("K", "input", "d['k']")], id="a subscript has its path"),
         pytest.param("{{ x | upper | trim }}", [("X", "input", "x")], id="a filtered value is the value's"),
         pytest.param("{{ 'lit' }}", [("lit", "template", "t:1")], id="a literal in braces is literal text"),
-        pytest.param("{{ 'lit' ~ x }}", [("litX", "input", "expression")], id="what is joined is data"),
-        pytest.param("{{ 'lit' | upper }}", [("LIT", "input", "expression")], id="what a filter makes is data"),
         pytest.param(
-            "{{ 1 }}{{ true }}", [("1", "input", "expression"), ("True", "input", "expression")], id="numbers are data"
+            "{{ x if y else z }}", [("Z", "input", "x or z")], id="of two branches, either may have written it"
         ),
+        pytest.param("{{ 'lit' ~ x }}", [("litX", "input", "x")], id="what is joined is data"),
+        pytest.param("{{ 'lit' | upper }}", [("LIT", "input", "'lit'")], id="what a filter makes is data"),
+        pytest.param("{{ 1 }}{{ true }}", [("1", "input", "1"), ("True", "input", "True")], id="numbers are data"),
         pytest.param(
             "{% for i in xs %}{{ i }},{% endfor %}",
             [("a", "input", "i"), (",", "template", "t:1"), ("b", "input", "i"), (",", "template", "t:1")],
@@ -416,7 +417,7 @@ def test_what_cannot_be_printed_is_refused_from_a_block_as_from_braces(
 )
 def test_where_each_piece_came_from(template: str, expected: list[tuple[str, str, str]]) -> None:
     prompt = Prompt(template, name="t")
-    given_ = {"x": "X", "d": {"k": "K"}, "xs": ["a", "b"]}
+    given_ = {"x": "X", "y": "", "z": "Z", "d": {"k": "K"}, "xs": ["a", "b"]}
     request = prompt.render(**{name: given_[name] for name in prompt.inputs})
     assert pieces(request.messages[0]) == expected
     assert_spans_tile(request)

@@ -86,7 +86,7 @@ UUID = uuid.UUID(int=7)
         pytest.param(
             concat([("a", "template", "t:1"), ("b", "input", "x")]), "ab", id="a captured fragment is its characters"
         ),
-        pytest.param(decimal.Decimal("1.20"), "1.20", id="a decimal keeps its digits"),
+        pytest.param(decimal.Decimal("1.20"), decimal.Decimal("1.20"), id="a decimal stays a number"),
         pytest.param(UUID, str(UUID), id="a UUID is its text"),
         pytest.param(AnyUrl("https://example.org/a"), "https://example.org/a", id="an address is its text"),
         pytest.param(Note(text="t"), {"text": "t", "tags": []}, id="a pydantic model is a mapping"),
