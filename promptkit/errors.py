@@ -32,8 +32,19 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypedDict, Unpack
 
     from promptkit.requests import Usage
+
+    class Place(TypedDict, total=False):
+        """The facts every error may have; see `PromptkitError`."""
+
+        file: str | None
+        line: int | None
+        column: int | None
+        field: str | None
+        hint: str | None
+
 
 __all__ = [
     "AuthenticationFailed",
@@ -148,13 +159,9 @@ class ProviderError(PromptkitError):
         retryable: bool = False,
         retry_after: float | None = None,
         partial: str = "",
-        file: str | None = None,
-        line: int | None = None,
-        column: int | None = None,
-        field: str | None = None,
-        hint: str | None = None,
+        **place: Unpack[Place],
     ) -> None:
-        super().__init__(message, file=file, line=line, column=column, field=field, hint=hint)
+        super().__init__(message, **place)
         self.status = status
         self.code = code
         self.retryable = retryable
@@ -204,13 +211,9 @@ class OutputError(PromptkitError):
         *,
         text: str = "",
         usage: Usage | None = None,
-        file: str | None = None,
-        line: int | None = None,
-        column: int | None = None,
-        field: str | None = None,
-        hint: str | None = None,
+        **place: Unpack[Place],
     ) -> None:
-        super().__init__(message, file=file, line=line, column=column, field=field, hint=hint)
+        super().__init__(message, **place)
         self.text = text
         self.usage = usage
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+import promptkit.errors
 from promptkit.cli.app import EXIT_CODES, app
 from promptkit.config import BUILT_IN, COMMON
 from promptkit.providers.local import Local
@@ -42,6 +43,13 @@ def fields(kind: type) -> list[str]:
 def test_a_page_names_every_key(page: str, names: list[str]) -> None:
     text = (REFERENCE / page).read_text("utf-8")
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def test_the_python_page_names_everything_public() -> None:
+    text = (REFERENCE / "python.md").read_text("utf-8")
+    names = [name for name in promptkit.__all__ if name != "__version__"]
+    assert [name for name in names if f"`{name}`" not in text] == []
+    assert [name for name in promptkit.errors.__all__ if name not in text] == []
 
 
 def test_front_matter_names_every_type() -> None:
