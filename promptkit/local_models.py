@@ -208,6 +208,8 @@ def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> None:
 
 def _reason(complaints: str) -> str:
     """What pip says went wrong; its last line alone hides that there is no network."""
+    if "No module named pip" in complaints:
+        return "this environment has no pip (python -m ensurepip, or uv pip install pip, brings it)"
     if "connection broken" in complaints:
         return "no connection to the package index"
     lines = [line for line in complaints.splitlines() if line.strip()]

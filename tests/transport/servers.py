@@ -77,10 +77,14 @@ class Connection:
             self.send(f"{len(piece.encode()):x}\r\n{piece}\r\n")
         self.send("0\r\n\r\n")
 
-    def reply(self, status: str, body: object, headers: str = "", kind: str = "application/json") -> None:
-        """A whole answer."""
+    def reply(
+        self, status: str, body: object, headers: str = "", kind: str = "application/json", *, keep: bool = False
+    ) -> None:
+        """A whole answer, after which the connection is closed, and says so, unless it is to be kept."""
         content = body if isinstance(body, str) else json.dumps(body)
         length = len(content.encode())
+        # A server that closes without a word may do it while the next try is already on its way.
+        headers += "" if keep else "connection: close\r\n"
         self.send(f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{headers}\r\n{content}")
 
     def reset(self) -> None:

@@ -189,7 +189,7 @@ def test_the_key_is_a_header_and_nothing_else() -> None:
 
 
 def whole(connection: Connection) -> Callable[[Connection], None]:
-    connection.reply("200 OK", {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]})
+    connection.reply("200 OK", {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}, keep=True)
     return again
 
 
@@ -364,20 +364,16 @@ def echo_json_escaped(connection: Connection) -> None:
     connection.reply("401 Unauthorized", f'{{"error": {{"message": "bad key {escaped}"}}}}')
 
 
-# A server that closes without saying so may do it while the next try is already on its way.
-CLOSE = "connection: close\r\n"
-
-
 def echo_in_a_200(connection: Connection) -> None:
-    connection.reply("200 OK", {"error": {"message": f"bad key {KEY}"}}, CLOSE)
+    connection.reply("200 OK", {"error": {"message": f"bad key {KEY}"}})
 
 
 def echo_in_a_page_of_200(connection: Connection) -> None:
-    connection.reply("200 OK", f"<html>{KEY} is welcome</html>", CLOSE, kind="text/html")
+    connection.reply("200 OK", f"<html>{KEY} is welcome</html>", kind="text/html")
 
 
 def echo_in_an_ending(connection: Connection) -> None:
-    connection.reply("200 OK", {"choices": [{"message": {"content": ""}, "finish_reason": KEY}]}, CLOSE)
+    connection.reply("200 OK", {"choices": [{"message": {"content": ""}, "finish_reason": KEY}]})
 
 
 def echo_in_the_stream(connection: Connection) -> None:
