@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -180,5 +181,4 @@ class Client:
 
     async def _complete(self, request: Request, deliver: Deliver | None) -> Completion:
         parameters = request.parameters.over(self.model.parameters)
-        request = Request(messages=request.messages, parameters=parameters, schema=request.schema)
-        return await self._exchange.complete(request, deliver)
+        return await self._exchange.complete(replace(request, parameters=parameters), deliver)

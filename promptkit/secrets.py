@@ -20,13 +20,20 @@ class Secret:
     (Secret('[redacted]'), '[redacted]')
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_forms", "_value")
 
     def __init__(self, value: str) -> None:
         self._value = value
+        self._forms: tuple[str, ...] | None = None
 
     def reveal(self) -> str:
         return self._value
+
+    def forms(self) -> tuple[str, ...]:
+        """How whoever echoes it may write it; worked out once, because every event of a stream is looked at."""
+        if self._forms is None:
+            self._forms = _forms(self._value)
+        return self._forms
 
     def __str__(self) -> str:
         return REDACTED
@@ -51,19 +58,18 @@ def redact(text: str, secrets: Iterable[Secret]) -> str:
     'bad key [redacted]'
     """
     # The longest first: a key may be the beginning of another.
-    for form in sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True):
+    for form in sorted((form for secret in secrets for form in secret.forms()), key=len, reverse=True):
         if form in text:
             text = text.replace(form, REDACTED)
     return text
 
 
-def _forms(value: str) -> list[str]:
-    """How a key may be written by whoever echoes it."""
+def _forms(value: str) -> tuple[str, ...]:
     if not value:
-        return []
+        return ()
     escaped = json.dumps(value, ensure_ascii=False)[1:-1]
     in_ascii = json.dumps(value)[1:-1]
     encoded = base64.b64encode(value.encode()).decode().rstrip("=")
     codes = "".join(f"\\u{ord(char):04x}" for char in value)
     in_json = [escaped, in_ascii, escaped.replace("/", "\\/"), in_ascii.replace("/", "\\/")]
-    return [value, *in_json, quote(value, safe=""), encoded, codes]
+    return tuple({value, *in_json, quote(value, safe=""), encoded, codes})

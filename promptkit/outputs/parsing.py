@@ -10,7 +10,7 @@ from promptkit.errors import Filtered, NotParsed, OutputError, Refused, Truncate
 from promptkit.outputs.schema import WRAPPED, is_wrapped
 from promptkit.requests import Completion, Ending
 
-__all__ = ["Reader", "parse", "require_complete"]
+__all__ = ["Reader", "require_complete"]
 
 ENDINGS: dict[Ending, tuple[type[OutputError], str, str | None]] = {
     "truncated": (Truncated, "the answer was cut off at the token limit", "raise max_tokens"),
@@ -73,8 +73,3 @@ class Reader:
             field = ".".join(str(part) for part in first["loc"]) or None
             message = f"the answer does not fit the output type: {field or 'value'}: {first['msg']}"
             raise failed(message, field) from None
-
-
-def parse(completion: Completion, output: Any) -> Any:
-    """`Reader` for one answer."""
-    return Reader(output).read(completion)

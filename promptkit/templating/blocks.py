@@ -1,8 +1,8 @@
 """Message tags: ``{% system %} {% developer %} {% user %} {% assistant %}``.
 
 A template compiles to a stream of events, not to text: literal text as ``(text, "template", where)``
-constants, values as such tuples made by `data`, and role marks, which are objects created when
-this module is loaded. No text can equal a mark, so no value can open, close or change a message.
+constants, values as such tuples made by `data`, and role marks, which are objects of classes that no
+data can hold. No text can equal a mark, so no value can open, close or change a message.
 `assemble` turns the stream into messages.
 """
 

@@ -59,7 +59,7 @@ class Transports:
     """One transport per scheme, made when first needed."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Transport] = {}
+        self._made: dict[Callable[[], Transport], Transport] = {}
 
     def carry(self, call: HttpCall) -> Transport:
         """The transport for a call. Raises `ConfigError` for an unknown scheme."""
@@ -67,9 +67,9 @@ class Transports:
         if scheme not in SCHEMES:
             raise ConfigError(f"no transport for {scheme}: addresses", hint=f"known: {', '.join(SCHEMES)}")
         make = SCHEMES[scheme]
-        if make.__name__ not in self._made:
-            self._made[make.__name__] = make()
-        return self._made[make.__name__]
+        if make not in self._made:
+            self._made[make] = make()
+        return self._made[make]
 
     async def aclose(self) -> None:
         while self._made:

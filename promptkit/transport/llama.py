@@ -87,7 +87,7 @@ def _shut_down(servers: dict[str, Any], running: set[_Generation], *, at_exit: b
 
 def _load(name: str, stop: threading.Event, *, context: int, threads: int) -> Any:
     # llama.cpp's threads wait for each other by spinning; where another process is busy, that makes it
-    # ten times slower. Read when the library is loaded.
+    # many times slower. Read when the library is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xllamacpp

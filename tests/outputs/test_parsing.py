@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from promptkit.errors import Filtered, NotParsed, OutputError, Refused, Truncated
-from promptkit.outputs.parsing import parse, require_complete
+from promptkit.outputs.parsing import Reader, require_complete
 from promptkit.requests import Completion, Ending, Usage
 
 
@@ -65,7 +65,7 @@ def complete(text: str) -> Completion:
     ],
 )
 def test_what_is_read(text: str, output: Any, value: Any) -> None:
-    assert parse(complete(text), output) == value
+    assert Reader(output).read(complete(text)) == value
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_what_is_read(text: str, output: Any, value: Any) -> None:
 )
 def test_what_is_not_a_value(text: str, output: Any, field: str | None, message: str) -> None:
     with pytest.raises(NotParsed) as caught:
-        parse(complete(text), output)
+        Reader(output).read(complete(text))
     error = caught.value
     assert message in error.message
     assert (error.field, error.text, error.usage) == (field, text, Usage(output_tokens=3))
@@ -137,7 +137,7 @@ def test_only_a_complete_answer_has_an_output(
 ) -> None:
     completion = Completion(text='{"queue": "bug"}', ending=ending, usage=Usage(output_tokens=1))
     with pytest.raises(OutputError) as caught:
-        parse(completion, output)
+        Reader(output).read(completion)
     assert type(caught.value) is error
     assert (caught.value.text, caught.value.usage, caught.value.hint) == (completion.text, completion.usage, hint)
 
@@ -149,14 +149,14 @@ def test_a_complete_answer_is_let_through() -> None:
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 @settings(deadline=None)
 def test_any_text_in_json_is_read_as_it_was_written(text: str) -> None:
-    assert parse(complete(json.dumps({"value": text})), str | None) == text
+    assert Reader(str | None).read(complete(json.dumps({"value": text}))) == text
 
 
 @given(st.text(alphabet='{}[]":,0123456789.eE+-truefalsn \\u', max_size=30))
 @settings(deadline=None, max_examples=200)
 def test_whatever_a_model_says_is_a_value_or_not_parsed(text: str) -> None:
     try:
-        value = parse(complete(text), Triage)
+        value = Reader(Triage).read(complete(text))
     except NotParsed as error:
         value = error
     assert isinstance(value, Triage) or value.text == text
